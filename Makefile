@@ -1,0 +1,47 @@
+# The project's commands. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup run test lint format bench soak lock clean
+
+help: ## List the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed ## Install what the service needs into .venv
+
+$(VENV)/.installed: requirements.txt tools/setup.sh
+	@tools/setup.sh service
+
+$(VENV)/.installed-dev: requirements-dev.txt tools/vendor/package-lock.json $(VENV)/.installed
+	@tools/setup.sh development
+
+run: $(VENV)/.installed ## Run the service with its own PostgreSQL (DEMO=1: with made-up data)
+	@$(PYTHON) web_server.py
+
+test: $(VENV)/.installed-dev ## Run every test, the browser's too
+	@tools/setup.sh browser
+	@$(MAKE) --no-print-directory lint
+	@$(PYTHON) -m pytest
+
+lint: $(VENV)/.installed-dev ## Check style and types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+format: $(VENV)/.installed-dev ## Bring the code into the project's style
+	@$(VENV)/bin/ruff check --fix --quiet . ; $(VENV)/bin/ruff format .
+
+bench: $(VENV)/.installed-dev ## Measure: ratios side by side, one line of JSON and one readable line each
+	@for program in bench/*.py; do $(PYTHON) -m bench.$$(basename $$program .py) || exit 1; done
+
+soak: $(VENV)/.installed-dev ## The long runs: kill cycles, database faults, fuzzing
+	@SOAK=1 $(PYTHON) -m pytest -m soak --timeout=0
+
+lock: $(VENV)/.installed-dev ## Pin the newest versions that requirements*.in allow
+	@tools/lock.sh
+
+clean: ## Remove what the commands have installed and built (never the data in var/)
+	@rm -rf $(VENV) tools/vendor/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

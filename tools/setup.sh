@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Installs what the project needs: `service` and `development` into .venv, `browser` makes sure that Chromium is there.
+# Debian's packages are installed when this runs as root on Debian; otherwise it says exactly what to install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+need_packages() {
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "Installing Debian's packages: $*"
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    else
+        echo "Missing: $*. Install it as root, on Debian:" >&2
+        echo "    apt-get update && apt-get install --no-install-recommends $*" >&2
+        exit 1
+    fi
+}
+
+find_python() {
+    local candidate
+    for candidate in python3.13 python3.12 python3.11 python3; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+make_venv() {
+    local python
+    [ -x .venv/bin/python ] && return
+    python=$(find_python) || { need_packages python3 python3-venv; python=$(find_python); }
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || need_packages python3-venv
+    "$python" -m venv .venv
+}
+
+case "${1:-}" in
+service)
+    make_venv
+    echo "Installing the service's requirements into .venv"
+    .venv/bin/python -m pip install --quiet --require-hashes --requirement requirements.txt
+    touch .venv/.installed
+    ;;
+development)
+    echo "Installing the development requirements into .venv and tools/vendor/node_modules"
+    .venv/bin/python -m pip install --quiet --require-hashes --requirement requirements-dev.txt
+    command -v node >/dev/null || need_packages nodejs
+    command -v npm >/dev/null || need_packages npm
+    (cd tools/vendor && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+    touch .venv/.installed-dev
+    ;;
+browser)
+    if [ ! -x "${CHROMIUM:-/usr/bin/chromium}" ]; then
+        need_packages chromium fonts-dejavu-core
+    fi
+    ;;
+*)
+    echo "usage: tools/setup.sh service|development|browser" >&2
+    exit 2
+    ;;
+esac
