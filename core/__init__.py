@@ -1,0 +1,1 @@
+"""What everything else stands on: settings, time, calendar, errors, records. Standard library, pytz and pyyaml only."""

@@ -1,0 +1,281 @@
+"""The service's settings: read once at start, checked by name, then passed around as one frozen record.
+
+Sources, later ones winning: the default here, `config/settings.yaml`, the `.env` file, the environment. `NAME_FILE`
+names a file that holds the value (Docker secrets). A wrong or unknown setting stops the start with its name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import yaml
+
+from core.errors import MisconfiguredError
+
+ROLES = ("all", "web", "worker")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+TRADINGVIEW_ADDRESSES = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")
+PLACEHOLDERS = ("change-me", "changeme", "<", "your-", "placeholder", "example-secret")
+OWN_PREFIXES = ("SIGNALBOOK_", "WEBHOOK_")
+YAML_SECTIONS = {"database": {"dsn_template", "password_env_var"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its environment name, how its text becomes a value, and what it is for."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: str
+    help: str
+    secret: bool = False
+
+
+def _text(value: str) -> str:
+    return value.strip()
+
+
+def _optional(value: str) -> str | None:
+    return value.strip() or None
+
+
+def _flag(value: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if value.strip().lower() not in words | {"": False}:
+        raise ValueError("must be 1 or 0")
+    return words.get(value.strip().lower(), False)
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", value.strip()) or not low <= int(value) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        found = {word.lower(): word for word in words}.get(value.strip().lower())
+        if found is None:
+            raise ValueError("must be one of " + ", ".join(words))
+        return found
+
+    return parse
+
+
+def _path(value: str) -> Path:
+    return Path(value.strip()).expanduser()
+
+
+def _optional_path(value: str) -> Path | None:
+    return _path(value) if value.strip() else None
+
+
+def _host(value: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z_.:-]{1,255}", value.strip()):
+        raise ValueError("must be a host name or an address")
+    return value.strip()
+
+
+def _database_url(value: str) -> str | None:
+    """SQLAlchemy takes `postgresql://` for another driver and refuses `postgres://`, so the driver is always named."""
+    if not value.strip():
+        return None
+    scheme, found, rest = value.strip().partition("://")
+    if not found or scheme not in ("postgres", "postgresql", "postgresql+psycopg2"):
+        raise ValueError("must look like postgresql://user:password@host:5432/database")
+    return f"postgresql+psycopg2://{rest}"
+
+
+def _public_url(value: str) -> str | None:
+    text = value.strip().rstrip("/")
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must look like https://signals.example.com")
+    return text
+
+
+def _secret_text(minimum: int) -> Callable[[str], str | None]:
+    def parse(value: str) -> str | None:
+        text = value.strip()
+        if not text:
+            return None
+        if text.lower().startswith(PLACEHOLDERS):
+            raise ValueError("still holds the placeholder; set a value of your own or leave it empty")
+        if len(text.encode()) < minimum:
+            raise ValueError(f"must have at least {minimum} characters")
+        return text
+
+    return parse
+
+
+def _webhook_token(value: str) -> str | None:
+    text = _secret_text(16)(value)
+    if text is not None and not re.fullmatch(r"[0-9A-Za-z_-]{16,128}", text):
+        raise ValueError("must be 16 to 128 letters, digits, _ or -")
+    return text
+
+
+def _addresses(value: str) -> tuple[str, ...]:
+    """Addresses separated by commas; the word `tradingview` stands for TradingView's four."""
+    found: list[str] = []
+    for word in filter(None, (part.strip() for part in value.split(","))):
+        if word.lower() == "tradingview":
+            found.extend(TRADINGVIEW_ADDRESSES)
+        else:
+            found.append(str(ipaddress.ip_address(word)))
+    return tuple(found)
+
+
+SETTINGS = (
+    Setting("HOST", _host, "127.0.0.1", "address to listen on; 0.0.0.0 for all"),
+    Setting("PORT", _number(0, 65535), "5000", "TCP port to listen on; 0 takes a free one"),
+    Setting("DATA_DIR", _path, "./var", "folder of journal, keys and the embedded database"),
+    Setting("DATABASE_URL", _database_url, "", "PostgreSQL 14 or newer; empty starts the embedded server", True),
+    Setting("DATABASE_DIRECT_URL", _database_url, "", "same server past a pooler; empty takes DATABASE_URL", True),
+    Setting("DATABASE_POOL_SIZE", _number(2, 100), "12", "connections kept for requests and jobs"),
+    Setting("SECRET_KEY", _secret_text(32), "", "signs cookies, at least 32 characters; empty makes one", True),
+    Setting("WEBHOOK_TOKEN", _webhook_token, "", "token of stream main at first start; empty makes one", True),
+    Setting("WEBHOOK_ALLOW", _addresses, "", "addresses that need no token, or the word tradingview"),
+    Setting("ADMIN_PASSWORD", _secret_text(10), "", "password of admin at first start; empty makes one", True),
+    Setting("METRICS_TOKEN", _secret_text(16), "", "bearer token of /metrics; empty makes one", True),
+    Setting("PUBLIC_URL", _public_url, "", "address under which the world reaches the service"),
+    Setting("TRUSTED_PROXY", _optional, "", "address of the reverse proxy whose X-Forwarded headers count"),
+    Setting("TRUSTED_PROXY_COUNT", _number(1, 5), "1", "how many proxies stand in front"),
+    Setting("LOG_LEVEL", _one_of(*LOG_LEVELS), "INFO", "DEBUG, INFO, WARNING or ERROR"),
+    Setting("LOG_FILE", _optional_path, "", "file that gets the log as well as standard output"),
+    Setting("ROLE", _one_of(*ROLES), "all", "all, web (no jobs) or worker (jobs, no pages)"),
+    Setting("DEMO", _flag, "0", "1 runs on made-up data in its own stream, marked on every page"),
+    Setting("TESTING", _flag, "0", "1 honours the receive-clock header and crash points; never in production"),
+)
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, parsed; attribute names are the environment names in lower case."""
+
+    host: str
+    port: int
+    data_dir: Path
+    database_url: str | None = field(repr=False)
+    database_direct_url: str | None = field(repr=False)
+    database_pool_size: int
+    secret_key: str | None = field(repr=False)
+    webhook_token: str | None = field(repr=False)
+    webhook_allow: tuple[str, ...]
+    admin_password: str | None = field(repr=False)
+    metrics_token: str | None = field(repr=False)
+    public_url: str | None
+    trusted_proxy: str | None
+    trusted_proxy_count: int
+    log_level: str
+    log_file: Path | None
+    role: str
+    demo: bool
+    testing: bool
+
+    @property
+    def is_embedded(self) -> bool:
+        """True when the service runs its own PostgreSQL."""
+        return self.database_url is None
+
+    @property
+    def stream(self) -> str:
+        """The stream that alerts without a stream of their own belong to."""
+        return "demo" if self.demo else "main"
+
+
+def load_settings(
+    environ: Mapping[str, str], *, env_file: Mapping[str, str] | None = None, yaml_file: Path | None = None
+) -> Settings:
+    """Read, check and parse every setting; `env_file` holds the pairs of a `.env` file.
+
+    Raises MisconfiguredError naming the setting that is wrong or unknown.
+    """
+    given = {name: value for name, value in (env_file or {}).items() if value is not None}
+    database = (read_yaml(yaml_file).get("database") if yaml_file else None) or {}
+    for name in given:
+        if name != database.get("password_env_var"):
+            _refuse_unknown(name, where=".env", certain=True)
+    for name in environ:
+        _refuse_unknown(name, where="the environment", certain=name.startswith(OWN_PREFIXES))
+    given.update(environ)
+    values = {setting.name.lower(): _read(setting, given) for setting in SETTINGS}
+    if values["database_url"] is None:
+        values["database_url"] = _dsn_of(database, given)
+    settings = Settings(**values)
+    if not settings.demo and any(ipaddress.ip_address(address).is_loopback for address in settings.webhook_allow):
+        raise MisconfiguredError("WEBHOOK_ALLOW: loopback is allowed with DEMO=1 only", field="WEBHOOK_ALLOW")
+    return settings
+
+
+def _read(setting: Setting, given: Mapping[str, str]) -> Any:
+    text = given.get(setting.name, "")
+    file_name = given.get(f"{setting.name}_FILE", "") if setting.secret else ""
+    if file_name and not text:
+        try:
+            text = Path(file_name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise MisconfiguredError(f"{setting.name}_FILE: cannot be read", field=f"{setting.name}_FILE") from error
+    try:
+        return setting.parse(text or setting.default)
+    except ValueError as error:
+        raise MisconfiguredError(f"{setting.name}: {error}", field=setting.name) from None
+
+
+def _refuse_unknown(name: str, *, where: str, certain: bool) -> None:
+    """The environment holds other programs' names too, so there only our prefixes and near misses count."""
+    secrets = {f"{setting.name}_FILE" for setting in SETTINGS if setting.secret}
+    if name in BY_NAME or name in secrets or name.startswith("FLASK_"):
+        return
+    near = difflib.get_close_matches(name, [known for known in BY_NAME if len(known) >= 8], n=1, cutoff=0.88)
+    if certain or near:
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise MisconfiguredError(f"{name}: unknown setting in {where}{hint}", field=name)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The settings file as a dict of sections; {} when it does not exist. Unknown names raise MisconfiguredError."""
+    if not path.exists():
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise MisconfiguredError(f"{path.name}: is not valid YAML", field=path.name) from error
+    if not isinstance(content, dict):
+        raise MisconfiguredError(f"{path.name}: must hold named sections", field=path.name)
+    for section, names in content.items():
+        if section not in YAML_SECTIONS:
+            raise MisconfiguredError(f"{section}: unknown section in {path.name}", field=str(section))
+        for name in names or {}:
+            if name not in YAML_SECTIONS[section]:
+                raise MisconfiguredError(f"{section}.{name}: unknown setting in {path.name}", field=f"{section}.{name}")
+    return content
+
+
+def _dsn_of(section: Mapping[str, Any], given: Mapping[str, str]) -> str | None:
+    """A `dsn_template` with `{password}`, its password taken from the variable that `password_env_var` names."""
+    template, variable = section.get("dsn_template"), section.get("password_env_var")
+    if not template:
+        return None
+    if "{password}" in template and not (variable and given.get(variable)):
+        raise MisconfiguredError(
+            f"database.password_env_var: {variable or 'no variable'} holds no password",
+            field="database.password_env_var",
+        )
+    try:
+        return _database_url(template.replace("{password}", quote(given.get(variable or "", ""), safe="")))
+    except ValueError as error:
+        raise MisconfiguredError(f"database.dsn_template: {error}", field="database.dsn_template") from None
