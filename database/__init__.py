@@ -1,0 +1,1 @@
+"""Every connection and every line of SQL of the service."""
