@@ -1,0 +1,80 @@
+"""`flask db`: migrate, look at and verify the database."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+from sqlalchemy.engine import make_url
+
+from database import migrate, verify
+from database.engine import Database
+
+db_commands = AppGroup("db", help="Migrate and verify the database.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def database() -> Database:
+    """The database of the current app."""
+    db: Database = current_app.extensions["signalbook"].db
+    return db
+
+
+def say(result: dict[str, Any], as_json: bool) -> None:
+    """One JSON object, or a line a fact."""
+    if as_json:
+        click.echo(json.dumps(result, default=str))
+        return
+    for name, value in result.items():
+        click.echo(f"{name}: {value}")
+
+
+@db_commands.command()
+@click.argument("revision", default="head")
+@as_json
+def upgrade(revision: str, as_json: bool) -> None:
+    """Bring the schema up to REVISION (default: the newest)."""
+    say({"revision": migrate.upgrade(database(), revision)}, as_json)
+
+
+@db_commands.command()
+@click.argument("revision")
+@as_json
+def down(revision: str, as_json: bool) -> None:
+    """Take the schema down to REVISION; `base` removes every table and its data."""
+    say({"revision": migrate.downgrade(database(), revision)}, as_json)
+
+
+@db_commands.command()
+@as_json
+def status(as_json: bool) -> None:
+    """The revision of the database beside the newest; exit code 1 when they differ."""
+    current, head = migrate.current_revision(database()), migrate.head_revision()
+    say({"current": current or "none", "newest": head, "up_to_date": current == head}, as_json)
+    sys.exit(0 if current == head else 1)
+
+
+@db_commands.command()
+@click.option("--with-password", is_flag=True, help="Print the password too.")
+def url(with_password: bool) -> None:
+    """The address of the database, for psql and other programs."""
+    parts = make_url(database().url).set(drivername="postgresql")
+    click.echo(parts.render_as_string(hide_password=not with_password))
+
+
+@db_commands.command("verify")
+@as_json
+def verify_command(as_json: bool) -> None:
+    """List what the database holds and what is wrong with it; exit code 1 when something is."""
+    with database().transaction() as cur:
+        report = verify.inspect(cur)
+    if as_json:
+        click.echo(json.dumps(report, default=str))
+    else:
+        for line in verify.describe(report):
+            click.echo(line)
+    sys.exit(1 if report["problems"] else 0)

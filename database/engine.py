@@ -1,0 +1,196 @@
+"""The way to PostgreSQL: a pool for requests and jobs, direct connections for what holds session state.
+
+A `Database` connects when it is first used, so the service starts while the server is away. Transactions hand out a
+plain psycopg2 cursor whose rows are named tuples; nothing outside `database/` sees SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import psycopg2
+import psycopg2.errors
+import psycopg2.extensions
+import psycopg2.extras
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from core.errors import DatabaseUnavailableError
+
+if TYPE_CHECKING:
+
+    class Cursor(psycopg2.extensions.cursor):
+        """A cursor whose rows are named tuples of the query's columns."""
+
+        def fetchone(self) -> Any: ...
+        def fetchall(self) -> list[Any]: ...
+        def __next__(self) -> Any: ...
+
+    class Connection(psycopg2.extensions.connection):
+        """A connection that hands out such cursors."""
+
+        def cursor(self, *args: Any, **options: Any) -> Cursor: ...  # type: ignore[override]
+
+else:
+    Connection = psycopg2.extensions.connection
+    Cursor = psycopg2.extras.NamedTupleCursor
+
+CONNECT_TIMEOUT_SECONDS = 3
+STATEMENT_TIMEOUT_MS = 15_000
+LOCK_TIMEOUT_MS = 5_000
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
+POOL_WAIT_SECONDS = 2.0
+POOL_RECYCLE_SECONDS = 1_800
+
+GONE = (psycopg2.OperationalError, psycopg2.InterfaceError)
+
+psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
+
+
+class Database:
+    """One PostgreSQL database as the service sees it.
+
+    `url` may change while the process lives (the embedded server can come back on another port), so it is asked for
+    by a function each time a connection is made.
+    """
+
+    def __init__(
+        self, url: Callable[[], str] | str, *, direct_url: str | None = None, pool_size: int = 12, role: str = "app"
+    ) -> None:
+        self._url = url if callable(url) else lambda: url
+        self._direct_url = direct_url
+        self._role = role
+        self._engine: Engine = create_engine(
+            "postgresql+psycopg2://",
+            creator=lambda: open_connection(self._url(), application_name=self._name(role)),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_SECONDS,
+            pool_recycle=POOL_RECYCLE_SECONDS,
+            pool_pre_ping=True,
+            pool_use_lifo=True,
+        )
+
+    @staticmethod
+    def _name(role: str) -> str:
+        return f"signalbook {role} {socket.gethostname()}:{os.getpid()}"[:63]
+
+    @property
+    def url(self) -> str:
+        """The address of the database; a secret."""
+        return self._url()
+
+    @contextmanager
+    def transaction(self, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[Cursor]:
+        """A cursor in one transaction of a pooled connection: commit at the end, roll back on any error.
+
+        Raises DatabaseUnavailableError when no connection can be had or it is lost on the way.
+        """
+        try:
+            connection = self._engine.raw_connection()
+        except (*GONE, DBAPIError, PoolTimeoutError) as error:
+            raise DatabaseUnavailableError from error
+        try:
+            with cast(Connection, connection).cursor() as cur:
+                set_session(cur, is_local=True, statement_timeout_ms=statement_timeout_ms)
+                yield cur
+            connection.commit()
+        except GONE as error:
+            connection.invalidate()
+            if isinstance(error, psycopg2.errors.QueryCanceled | psycopg2.errors.LockNotAvailable):
+                raise
+            raise DatabaseUnavailableError from error
+        finally:
+            connection.close()
+
+    def direct(self, role: str, **options: Any) -> Connection:
+        """A connection of its own, past any pooler, for locks, LISTEN, the writer and migrations.
+
+        The caller closes it. Raises DatabaseUnavailableError.
+        """
+        try:
+            return connect(self._direct_url or self._url(), application_name=self._name(role), **options)
+        except GONE as error:
+            raise DatabaseUnavailableError from error
+
+    def is_reachable(self) -> bool:
+        """True when a query is answered now."""
+        try:
+            with self.transaction() as cur:
+                cur.execute("SELECT 1")
+        except DatabaseUnavailableError:
+            return False
+        return True
+
+    def pool_status(self) -> dict[str, int]:
+        """Connections of the pool: size and how many are in use."""
+        pool: Any = self._engine.pool
+        return {"size": pool.size(), "in_use": pool.checkedout()}
+
+    def close(self) -> None:
+        """Close the pool; connections in use close when they are given back."""
+        self._engine.dispose()
+
+
+def connect(
+    url: str,
+    *,
+    application_name: str,
+    statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
+    lock_timeout_ms: int = LOCK_TIMEOUT_MS,
+    connect_timeout: int = CONNECT_TIMEOUT_SECONDS,
+) -> Connection:
+    """A direct connection with the service's settings for its whole session."""
+    connection = open_connection(url, application_name=application_name, connect_timeout=connect_timeout)
+    try:
+        with connection.cursor() as cur:
+            set_session(cur, statement_timeout_ms=statement_timeout_ms, lock_timeout_ms=lock_timeout_ms)
+        connection.commit()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_connection(url: str, *, application_name: str, connect_timeout: int = CONNECT_TIMEOUT_SECONDS) -> Connection:
+    """A psycopg2 connection that notices a dead peer within seconds; rows are named tuples."""
+    return cast(
+        Connection,
+        psycopg2.connect(
+            make_url(url).set(drivername="postgresql").render_as_string(hide_password=False),
+            application_name=application_name,
+            connect_timeout=connect_timeout,
+            cursor_factory=psycopg2.extras.NamedTupleCursor,
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=10_000,
+        ),
+    )
+
+
+def set_session(
+    cur: Cursor,
+    *,
+    is_local: bool = False,
+    statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
+    lock_timeout_ms: int = LOCK_TIMEOUT_MS,
+) -> None:
+    """UTC and the time limits, for the session or (through a transaction pooler) for this transaction only."""
+    cur.execute(
+        "SELECT set_config('TimeZone', 'UTC', %(local)s), set_config('statement_timeout', %(statement)s, %(local)s),"
+        " set_config('lock_timeout', %(lock)s, %(local)s),"
+        " set_config('idle_in_transaction_session_timeout', %(idle)s, %(local)s)",
+        {
+            "local": is_local,
+            "statement": str(statement_timeout_ms),
+            "lock": str(lock_timeout_ms),
+            "idle": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
+        },
+    )

@@ -1,0 +1,89 @@
+"""Fixtures: a migrated database per test, the app on it, a logged-in client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from flask_openapi3 import OpenAPI
+
+from core.settings import Settings, load_settings
+from database import migrate, users
+from database.engine import Database
+from tests.support_postgres import fresh_database, postgres_server, template_database
+from web.passwords import hash_password
+from web_server import create_app
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server on which databases may be created."""
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: str) -> Iterator[str]:
+    """The name of a migrated database to copy."""
+
+    def prepare(url: str) -> None:
+        db = Database(url)
+        migrate.upgrade(db)
+        db.close()
+
+    with template_database(postgres, prepare) as name:
+        yield name
+
+
+@pytest.fixture
+def empty_database_url(postgres: str) -> Iterator[str]:
+    """A database that has never been migrated."""
+    with fresh_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(postgres: str, migrated: str) -> Iterator[str]:
+    """A migrated database of this test's own."""
+    with fresh_database(postgres, migrated) as url:
+        yield url
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Database]:
+    """The database of this test."""
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a service under test, on a data directory of its own."""
+    return load_settings(
+        {"DATA_DIR": str(tmp_path / "var"), "TESTING": "1", "METRICS_TOKEN": "metrics-token-of-the-tests"}
+    )
+
+
+@pytest.fixture
+def app(settings: Settings, db: Database) -> OpenAPI:
+    """The app on the test's database."""
+    return create_app(settings, db)
+
+
+@pytest.fixture
+def client(app: OpenAPI) -> FlaskClient:
+    """An anonymous client."""
+    return app.test_client()
+
+
+@pytest.fixture
+def operator(db: Database) -> str:
+    """The name of an operator whose password is PASSWORD."""
+    with db.transaction() as cur:
+        users.add_user(cur, name="ann", password_hash=hash_password(PASSWORD), role="operator")
+    return "ann"
