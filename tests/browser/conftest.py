@@ -1,0 +1,136 @@
+"""A real browser on a real server: waitress on a free loopback port, Debian's Chromium, nothing from elsewhere.
+
+Each page that a test opens is watched: script errors, refused content (CSP), failed loads and requests to another host
+fail the test at its end.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import waitress
+from flask_openapi3 import OpenAPI
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from waitress import wasyncore
+
+from tests.conftest import PASSWORD
+from web.assets import wrap_static
+
+CHROMIUM = Path("/usr/bin/chromium")
+AXE = Path(__file__).parents[2] / "tools" / "vendor" / "node_modules" / "axe-core" / "axe.min.js"
+FLAGS = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+)
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+RUN_AXE = """async (tags) => (await axe.run(document, {runOnly: tags})).violations.map(
+  (found) => `${found.id}: ${found.nodes.map((node) => node.target.join(" ")).join(", ")}`)"""
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+@dataclass
+class Screen:
+    """One browser page on the service, and everything that went wrong on it."""
+
+    page: Page
+    base: str
+    faults: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Page:
+        """Load a path of the service and wait until its scripts have run."""
+        self.page.goto(self.base + path)  # modules have run when the load event comes
+        return self.page
+
+    def log_in(self, name: str = "ann", password: str = PASSWORD, *, to: str = "/overview") -> Page:
+        """Fill in the login form."""
+        page = self.open(f"/login?next={to}")
+        page.get_by_label("Login").fill(name)
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_load_state()
+        return page
+
+    def violations(self) -> list[str]:
+        """What axe finds against WCAG 2.2 AA."""
+        if not AXE.exists():
+            pytest.skip("needs axe-core: npm ci --ignore-scripts in tools/vendor")
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found: list[str] = self.page.evaluate(RUN_AXE, WCAG)
+        return found
+
+    def scrolls_sideways(self) -> bool:
+        """True if the page is wider than its window."""
+        return bool(self.page.evaluate("() => document.scrollingElement.scrollWidth > window.innerWidth"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the whole run."""
+    if not CHROMIUM.exists():
+        pytest.skip("needs Chromium: apt-get install --no-install-recommends chromium fonts-dejavu-core")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), headless=True, args=list(FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def live_server(app: OpenAPI) -> Iterator[str]:
+    """The base URL of the app, served by waitress."""
+    server: Any = waitress.create_server(wrap_static(app, app.wsgi_app), host="127.0.0.1", port=0, threads=4)
+    thread = threading.Thread(target=server.run, name="live-server", daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.effective_port}"
+    server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))  # kept-alive connections included
+    thread.join(timeout=5)
+    server.task_dispatcher.shutdown()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A fresh browser profile in Berlin, so that local time is neither New York's nor UTC."""
+    with browser.new_context(viewport=DESKTOP, timezone_id="Europe/Berlin", locale="en-US") as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def screen(context: BrowserContext, live_server: str) -> Iterator[Screen]:
+    """A watched page; what went wrong on it fails the test."""
+    found = Screen(context.new_page(), live_server)
+    watch(found)
+    yield found
+    assert found.faults == []
+
+
+def watch(screen: Screen) -> None:
+    """Write down every script error, console error and foreign request of the page; foreign requests are cut."""
+
+    def on_route(route: Route) -> None:
+        if urlsplit(route.request.url).netloc == urlsplit(screen.base).netloc or route.request.url.startswith("data:"):
+            route.continue_()
+        else:
+            screen.faults.append(f"foreign request: {route.request.url}")
+            route.abort()
+
+    screen.page.route("**/*", on_route)
+    screen.page.on("pageerror", lambda error: screen.faults.append(f"page error: {error}"))
+    screen.page.on("console", lambda message: _on_console(screen, message.type, message.text))
+
+
+def _on_console(screen: Screen, kind: str, text: str) -> None:
+    # Chromium reports every answer of 400 and above; tests that ask for one look at its status themselves.
+    if kind == "error" and not text.startswith("Failed to load resource"):
+        screen.faults.append(f"console: {text}")

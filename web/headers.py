@@ -1,0 +1,57 @@
+"""Security headers, on every answer: nothing foreign is loaded, nobody frames us, nothing is shared across origins."""
+
+from __future__ import annotations
+
+from flask import Flask, Response
+
+from core.settings import Settings
+from web.services import Services
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "font-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+ALWAYS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not `no-referrer`: the CSRF check of forms over https compares the Referer with our own host.
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), midi=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# No includeSubDomains: the neighbours of a self-hosted service are not ours to decide about.
+STRICT_TRANSPORT_SECURITY = "max-age=31536000"
+
+
+def is_https(settings: Settings) -> bool:
+    """True when the world reaches the service by https."""
+    return (settings.public_url or "").startswith("https://")
+
+
+def security_headers(settings: Settings) -> dict[str, str]:
+    """The headers every answer carries, static files included."""
+    extra = {"Strict-Transport-Security": STRICT_TRANSPORT_SECURITY} if is_https(settings) else {}
+    return ALWAYS | extra
+
+
+def init_headers(app: Flask) -> None:
+    """Add the headers to every answer of the app. A view that needs another value of one sets it itself."""
+    services: Services = app.extensions["signalbook"]
+    headers = security_headers(services.settings) | {"Cache-Control": "private, no-cache"}
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)
+        return response

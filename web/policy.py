@@ -1,0 +1,70 @@
+"""Who may call what: deny by default. A blueprint that is not in the table answers 403.
+
+Requests that change something need the role operator, whatever the blueprint.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from hmac import compare_digest
+
+from flask import Flask, request
+from flask_login import current_user
+
+from core.errors import NotAllowedError, NotLoggedInError
+from web.services import services
+
+
+class Access(Enum):
+    """What a blueprint asks of its caller."""
+
+    PUBLIC = auto()
+    LOGIN = auto()
+    METRICS_TOKEN = auto()
+    WEBHOOK_TOKEN = auto()  # checked by the route itself, which must read the body to find the token
+
+
+POLICY = {
+    "auth": Access.PUBLIC,
+    "health": Access.PUBLIC,
+    "metrics": Access.METRICS_TOKEN,
+    "pages": Access.LOGIN,
+    "pages.preferences": Access.PUBLIC,
+    "openapi": Access.LOGIN,
+    "webhook": Access.WEBHOOK_TOKEN,
+    "telemetry": Access.LOGIN,
+    "telemetry_pages": Access.LOGIN,
+}
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def init_policy(app: Flask) -> None:
+    """Check every request against the table before it reaches its view."""
+    app.before_request(check_access)
+
+
+def check_access() -> None:
+    """Raise NotLoggedInError or NotAllowedError unless the table lets this request through."""
+    if request.endpoint is None:
+        return  # no such route: the 404 says no more than that
+    access = POLICY.get(request.blueprint or "")
+    if access is None:
+        raise NotAllowedError
+    if access is Access.LOGIN:
+        _check_login()
+    elif access is Access.METRICS_TOKEN:
+        _check_metrics_token()
+
+
+def _check_login() -> None:
+    if not current_user.is_authenticated:
+        raise NotLoggedInError
+    if request.method not in SAFE_METHODS and current_user.role != "operator":
+        raise NotAllowedError("Only an operator may do that.")
+
+
+def _check_metrics_token() -> None:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    expected = services().secrets["metrics_token"]
+    if scheme.lower() != "bearer" or not compare_digest(given.strip().encode(), expected.encode()):
+        raise NotLoggedInError("Send the metrics token as a bearer token.")
