@@ -1,0 +1,137 @@
+"""`automated_signals`: one row a fact and source rank. `append_events` is the only way to add an event.
+
+The table is a projection: the delivery log is the append-only record. Adding an event again, or in another order, makes
+no difference, to the rows or to the states that are joined in the same transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from automated_signals_state import Facts, fold
+from core.lifecycle import Kind, LifecycleEvent
+from database import states
+from database.engine import Cursor
+from database.event_rows import event_of, row_of
+from database.queries import queries
+
+SQL = queries("events")
+ROWS_AT_ONCE = 1000
+NOTIFY_BYTES = 7000
+
+
+class Outcome(StrEnum):
+    """What became of an event: a new fact, the same fact again, another version of a one-shot, one more value of a minute."""
+
+    NEW = "accepted"
+    MERGED = "merged"
+    CONFLICT = "conflict"
+
+
+def append_events(cur: Cursor, events: Sequence[LifecycleEvent], *, raw: dict[str, str] | None = None) -> list[Outcome]:
+    """Add events and join them into the states of their signals, in the caller's transaction.
+
+    Returns an outcome for each event, in their order. `raw` maps a receipt to the body to keep beside its event, as JSON
+    text. States are locked first, in the order of their keys, so that any number of processes may append at once.
+    """
+    if not events:
+        return []
+    keys = {(event.stream, event.trade_id) for event in events}
+    held = states.lock_facts(cur, keys)
+    new = add_rows(cur, events, raw or {})
+    for event in events:
+        held[event.stream, event.trade_id].add(event)
+    states.save_facts(cur, held)
+    notify(cur, sorted(keys))
+    return [_outcome(event, new) for event in events]
+
+
+def add_rows(cur: Cursor, events: Iterable[LifecycleEvent], raw: dict[str, str]) -> set[tuple[str, int]]:
+    """The rows alone, merged in memory first; the (event_key, source rank) that are new."""
+    one_shots: dict[tuple[str, int], LifecycleEvent] = {}
+    updates: dict[tuple[str, int], LifecycleEvent] = {}
+    for event in events:
+        key = (event.event_key, event.source.rank)
+        if event.kind is Kind.MFE_UPDATE:
+            updates[key] = _merged(updates[key], event) if key in updates else event
+        elif key not in one_shots or _age(event) < _age(one_shots[key]):
+            one_shots[key] = event
+    new: set[tuple[str, int]] = set()
+    for query, found in ((SQL.add_one_shots, one_shots), (SQL.add_mfe_updates, updates)):
+        rows = [row_of(key[0], event, raw) for key, event in sorted(found.items())]
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            cur.execute(query, {"rows": json.dumps(rows[start : start + ROWS_AT_ONCE], default=states.plain)})
+            new |= {(row.event_key, row.source_rank) for row in cur.fetchall() if row.is_new}
+    return new
+
+
+def notify(cur: Cursor, keys: Sequence[states.Key]) -> None:
+    """Tell every process which signals have changed; `[]` when there are too many to name."""
+    payload = json.dumps([list(key) for key in keys], separators=(",", ":"))
+    cur.execute(SQL.notify_signals, {"payload": payload if len(payload) < NOTIFY_BYTES else "[]"})
+
+
+def list_events(cur: Cursor, stream: str, trade_id: str) -> list[Any]:
+    """The rows of one signal in the order of their receipt, revoked ones too."""
+    cur.execute(SQL.list_events, {"stream": stream, "trade_id": trade_id})
+    return cur.fetchall()
+
+
+def kept_events(cur: Cursor) -> Iterator[LifecycleEvent]:
+    """Facts that no delivery can give again: repairs, and the rows of an older table."""
+    cur.execute(SQL.list_kept_events)
+    for row in cur:
+        yield event_of(row)
+
+
+def refold(cur: Cursor, keys: Sequence[states.Key]) -> None:
+    """Fold signals from their event rows: those of an older table, whose deliveries are not known."""
+    states.lock_facts(cur, keys)
+    changed: dict[states.Key, Facts] = {}
+    for key in keys:
+        rows = list_events(cur, *key)
+        known = [row for row in rows if row.revoked_at is None and row.event_type in Kind.__members__]
+        changed[key] = fold(event_of(row) for row in known)
+    states.save_facts(cur, changed)
+
+
+def lock_for_rebuild(cur: Cursor) -> None:
+    """Keep writers out until the transaction ends."""
+    cur.execute(SQL.lock_for_rebuild)
+
+
+def delete_derived(cur: Cursor) -> None:
+    """Remove the rows that the deliveries give again."""
+    cur.execute(SQL.delete_derived_events)
+
+
+def _age(event: LifecycleEvent) -> tuple[Any, str]:
+    return event.received_at, event.content_hash
+
+
+def _merged(one: LifecycleEvent, other: LifecycleEvent) -> LifecycleEvent:
+    """Two updates of one minute: extremes, and whatever else the later one says."""
+    earlier, later = sorted((one, other), key=_age)
+    return replace(
+        later,
+        be_mfe_r=_extreme(max, one.be_mfe_r, other.be_mfe_r),
+        no_be_mfe_r=_extreme(max, one.no_be_mfe_r, other.no_be_mfe_r),
+        mae_r=_extreme(min, one.mae_r, other.mae_r),
+        current_price=later.current_price if later.current_price is not None else earlier.current_price,
+    )
+
+
+def _extreme(choose: Any, *values: Decimal | None) -> Decimal | None:
+    known = [value for value in values if value is not None]
+    return choose(known) if known else None
+
+
+def _outcome(event: LifecycleEvent, new: set[tuple[str, int]]) -> Outcome:
+    if (event.event_key, event.source.rank) in new:
+        return Outcome.NEW
+    return Outcome.MERGED if event.kind is Kind.MFE_UPDATE else Outcome.CONFLICT

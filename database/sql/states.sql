@@ -1,0 +1,103 @@
+-- name: add_states
+-- A row for each signal that has none yet, in the order of the keys, so that two writers never wait for each other crosswise.
+INSERT INTO trade_states (stream, trade_id)
+SELECT stream, trade_id
+FROM unnest(%(streams)s::text[], %(trade_ids)s::text[]) AS wanted (stream, trade_id)
+ORDER BY stream, trade_id
+ON CONFLICT DO NOTHING;
+
+-- name: lock_states
+-- The facts of these signals, locked in the order of the keys.
+SELECT stream, trade_id, facts
+FROM trade_states
+WHERE (stream, trade_id) IN (SELECT * FROM unnest(%(streams)s::text[], %(trade_ids)s::text[]))
+ORDER BY stream, trade_id
+FOR UPDATE;
+
+-- name: save_states
+-- Facts and everything derived from them; rows come as one JSON array.
+UPDATE trade_states AS held SET
+    (
+     facts, status, direction, symbol, timeframe, bias, session, session_label, signal_time, signal_time_from,
+     signal_date, signal_time_ny, created_at, entry_time, confirmation_time, confirmation_time_from,
+     bars_to_confirmation, be_triggered_at, be_exit_at, exit_at, exit_kind, exit_price, cancelled_at, cancel_reason,
+     cancelled_by, bars_pending, entry_price, stop_loss, risk_distance, targets, targets_extended, be_mfe_r,
+     no_be_mfe_r, mae_r, last_mfe_slot, be_result_r, no_be_result_r, setup, market_state, htf_alignment,
+     htf_computed, flags, first_received_at, last_received_at, last_kind, sources, confidence, updated_at) =
+    (
+     fresh.facts, fresh.status, fresh.direction, fresh.symbol, fresh.timeframe, fresh.bias, fresh.session,
+     fresh.session_label, fresh.signal_time, fresh.signal_time_from, fresh.signal_date, fresh.signal_time_ny,
+     fresh.created_at, fresh.entry_time, fresh.confirmation_time, fresh.confirmation_time_from,
+     fresh.bars_to_confirmation, fresh.be_triggered_at, fresh.be_exit_at, fresh.exit_at, fresh.exit_kind,
+     fresh.exit_price, fresh.cancelled_at, fresh.cancel_reason, fresh.cancelled_by, fresh.bars_pending,
+     fresh.entry_price, fresh.stop_loss, fresh.risk_distance, fresh.targets, fresh.targets_extended, fresh.be_mfe_r,
+     fresh.no_be_mfe_r, fresh.mae_r, fresh.last_mfe_slot, fresh.be_result_r, fresh.no_be_result_r, fresh.setup,
+     fresh.market_state, fresh.htf_alignment, fresh.htf_computed, fresh.flags, fresh.first_received_at,
+     fresh.last_received_at, fresh.last_kind, fresh.sources, fresh.confidence, now())
+FROM jsonb_populate_recordset(NULL::trade_states, %(rows)s::jsonb) AS fresh
+WHERE held.stream = fresh.stream AND held.trade_id = fresh.trade_id;
+
+-- name: delete_states
+-- Before a rebuild.
+DELETE FROM trade_states;
+
+-- name: all_facts
+-- Every signal's facts, for a hash over all states.
+SELECT stream, trade_id, facts FROM trade_states WHERE (%(stream)s::text IS NULL OR stream = %(stream)s)
+ORDER BY stream, trade_id;
+
+-- name: list_unfolded
+-- Signals of an older table that have events but no state yet.
+SELECT DISTINCT stream, trade_id FROM automated_signals a
+WHERE NOT EXISTS (SELECT 1 FROM trade_states t WHERE t.stream = a.stream AND t.trade_id = a.trade_id)
+ORDER BY stream, trade_id
+LIMIT %(limit)s;
+
+-- name: list_states
+-- A page of signals, newest first, those without a signal time last; keyset by (signal_time, trade_id, stream).
+SELECT stream, trade_id, status, direction, symbol, session, session_label, signal_time, signal_time_from, entry_time, exit_at,
+       exit_kind, cancelled_at, be_exit_at, entry_price, stop_loss, be_mfe_r, no_be_mfe_r, mae_r, be_result_r, no_be_result_r,
+       last_kind, last_received_at, flags, confirmation_time, confirmation_time_from, bars_to_confirmation, htf_alignment,
+       htf_computed
+FROM trade_states
+WHERE (%(stream)s::text IS NULL OR stream = %(stream)s)
+  AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
+  AND (%(before_id)s::text IS NULL
+       OR (signal_time, trade_id, stream) < (%(before_time)s::timestamptz, %(before_id)s::text, %(before_stream)s::text)
+       OR (signal_time IS NULL AND (%(before_time)s::timestamptz IS NOT NULL
+                                    OR (trade_id, stream) < (%(before_id)s::text, %(before_stream)s::text))))
+ORDER BY signal_time DESC NULLS LAST, trade_id DESC, stream DESC
+LIMIT %(limit)s;
+
+-- name: count_states
+-- How many signals stand where; phantoms are not counted.
+SELECT status, count(*) AS total FROM trade_states
+WHERE (%(stream)s::text IS NULL OR stream = %(stream)s) AND NOT flags @> ARRAY['phantom']
+GROUP BY status;
+
+-- name: list_streams
+-- The streams that have signals, by jumping through the primary key instead of reading every row.
+WITH RECURSIVE found AS (
+    (SELECT stream FROM trade_states ORDER BY stream LIMIT 1)
+    UNION ALL
+    SELECT (SELECT stream FROM trade_states WHERE stream > found.stream ORDER BY stream LIMIT 1)
+    FROM found WHERE found.stream IS NOT NULL
+)
+SELECT stream FROM found WHERE stream IS NOT NULL;
+
+-- name: get_neighbours
+-- The signals just before and after one in its stream, by signal time.
+SELECT (SELECT trade_id FROM trade_states
+        WHERE stream = %(stream)s::text
+          AND (signal_time, trade_id) < (%(signal_time)s::timestamptz, %(trade_id)s::text)
+        ORDER BY signal_time DESC NULLS LAST, trade_id DESC LIMIT 1) AS earlier,
+       (SELECT trade_id FROM trade_states
+        WHERE stream = %(stream)s::text
+          AND (signal_time, trade_id) > (%(signal_time)s::timestamptz, %(trade_id)s::text)
+        ORDER BY signal_time ASC NULLS FIRST, trade_id ASC LIMIT 1) AS later;
+
+-- name: get_states
+-- The state of a trade id, in one stream or in every one that has it.
+SELECT * FROM trade_states
+WHERE trade_id = %(trade_id)s AND (%(stream)s::text IS NULL OR stream = %(stream)s)
+ORDER BY stream;

@@ -1,0 +1,121 @@
+"""`trade_states`: the facts of every signal, and what derives from them. Rows are locked in the order of their keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import fields
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from automated_signals_state import Facts, TradeState, derive, facts_from_json, facts_to_json
+from database.engine import Cursor
+from database.queries import queries
+
+SQL = queries("states")
+SAVE_AT_ONCE = 500
+Key = tuple[str, str]
+_COLUMNS = tuple(column.name for column in fields(TradeState))
+
+
+def lock_facts(cur: Cursor, keys: Collection[Key]) -> dict[Key, Facts]:
+    """The facts of these (stream, trade_id), empty where new, locked until the transaction ends."""
+    ordered = sorted(keys)
+    given = {"streams": [stream for stream, _ in ordered], "trade_ids": [trade_id for _, trade_id in ordered]}
+    cur.execute(SQL.add_states, given)
+    cur.execute(SQL.lock_states, given)
+    return {(row.stream, row.trade_id): read_facts(row.facts) for row in cur.fetchall()}
+
+
+def read_facts(document: dict[str, Any]) -> Facts:
+    """The facts of a stored row; a row that was just made holds none."""
+    return facts_from_json(document) if document else Facts()
+
+
+def save_facts(cur: Cursor, changed: Mapping[Key, Facts]) -> None:
+    """Store facts and the state that derives from them, for rows that `lock_facts` has locked."""
+    rows = [_row(facts, *key) for key, facts in changed.items()]
+    for start in range(0, len(rows), SAVE_AT_ONCE):
+        cur.execute(SQL.save_states, {"rows": json.dumps(rows[start : start + SAVE_AT_ONCE], default=plain)})
+
+
+def replace_states(cur: Cursor, facts: Mapping[Key, Facts]) -> None:
+    """Put these states in the place of all that were there, for a rebuild."""
+    cur.execute(SQL.delete_states)
+    keys = sorted(facts)
+    for start in range(0, len(keys), SAVE_AT_ONCE):
+        group = keys[start : start + SAVE_AT_ONCE]
+        lock_facts(cur, group)
+        save_facts(cur, {key: facts[key] for key in group})
+
+
+def all_states(cur: Cursor, stream: str | None = None) -> Iterator[TradeState]:
+    """Every state, derived from its facts."""
+    cur.execute(SQL.all_facts, {"stream": stream})
+    for row in cur:
+        yield derive(read_facts(row.facts), row.stream, row.trade_id)
+
+
+def list_unfolded(cur: Cursor, limit: int) -> list[Key]:
+    """Signals that have events but no state."""
+    cur.execute(SQL.list_unfolded, {"limit": limit})
+    return [(row.stream, row.trade_id) for row in cur.fetchall()]
+
+
+def list_states(
+    cur: Cursor,
+    *,
+    limit: int,
+    stream: str | None = None,
+    statuses: Sequence[str] | None = None,
+    before: tuple[datetime | None, str, str] | None = None,
+) -> list[Any]:
+    """At most `limit` signals, newest first, after the one that `before` (signal_time, trade_id, stream) names."""
+    before_time, before_id, before_stream = before or (None, None, None)
+    given = {"limit": limit, "stream": stream, "statuses": list(statuses) if statuses else None}
+    place = {"before_time": before_time, "before_id": before_id, "before_stream": before_stream}
+    cur.execute(SQL.list_states, given | place)
+    return cur.fetchall()
+
+
+def list_streams(cur: Cursor) -> list[str]:
+    """The streams that have signals, in the order of their names."""
+    cur.execute(SQL.list_streams)
+    return [row.stream for row in cur.fetchall()]
+
+
+def get_neighbours(cur: Cursor, state: Any) -> Any:
+    """The trade ids `earlier` and `later` than a signal in its stream by signal time, None where there is none."""
+    place = {"stream": state.stream, "signal_time": state.signal_time, "trade_id": state.trade_id}
+    cur.execute(SQL.get_neighbours, place)
+    return cur.fetchone()
+
+
+def count_states(cur: Cursor, stream: str | None = None) -> dict[str, int]:
+    """Status -> number of signals, phantoms left out."""
+    cur.execute(SQL.count_states, {"stream": stream})
+    return {row.status: row.total for row in cur.fetchall()}
+
+
+def get_states(cur: Cursor, trade_id: str, stream: str | None = None) -> list[Any]:
+    """The states of a trade id: at most one a stream."""
+    cur.execute(SQL.get_states, {"trade_id": trade_id, "stream": stream})
+    return cur.fetchall()
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON does not know, as the text that PostgreSQL reads back exactly."""
+    match value:
+        case Decimal():
+            return str(value)
+        case datetime() | date() | time():
+            return value.isoformat()
+        case set() | frozenset():
+            return sorted(value)
+    return str(value)
+
+
+def _row(facts: Facts, stream: str, trade_id: str) -> dict[str, Any]:
+    state = derive(facts, stream, trade_id)
+    return {"facts": facts_to_json(facts), **{name: getattr(state, name) for name in _COLUMNS}}

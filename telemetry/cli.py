@@ -1,0 +1,155 @@
+"""`flask token`, `flask alerts`, `flask signals`, `flask deliveries`: the operator's side of deliveries and signals."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from core.errors import SignalbookError
+from database import tokens
+from telemetry.history.alert_import import import_rows
+from telemetry.history.alert_log import is_capped, merge_alert_logs, parse_alert_log
+from telemetry.history.rebuild import rebuild, replay_quarantined
+from telemetry.parts import Telemetry
+
+token_commands = AppGroup("token", help="Webhook tokens: create, rotate, revoke, list.")
+alerts_commands = AppGroup("alerts", help="Import TradingView's alert logs.")
+signals_commands = AppGroup("signals", help="Derive signals anew from their deliveries.")
+deliveries_commands = AppGroup("deliveries", help="Look after what was not understood.")
+COMMANDS: tuple[click.Group, ...] = (token_commands, alerts_commands, signals_commands, deliveries_commands)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+stream_option = click.option("--stream", default="main", show_default=True, help="The stream of the script.")
+
+
+def parts() -> Telemetry:
+    """The telemetry parts of the current app."""
+    return cast(Telemetry, current_app.extensions["telemetry"])
+
+
+@token_commands.command("create")
+@stream_option
+@json_option
+def create(stream: str, as_json: bool) -> None:
+    """Make one more token for a stream and print it once."""
+    token = tokens.new_token()
+    try:
+        with parts().db.transaction() as cur:
+            tokens.add_token(cur, token=token, stream=stream, created_by="command line")
+    except SignalbookError as error:
+        raise click.ClickException(error.message) from error
+    _say_token(stream, token, as_json)
+
+
+@token_commands.command("rotate")
+@stream_option
+@click.option("--overlap-hours", type=click.FloatRange(0, 720), default=24.0, show_default=True)
+@json_option
+def rotate(stream: str, overlap_hours: float, as_json: bool) -> None:
+    """Make a new token and let the stream's older ones end after the overlap."""
+    end = parts().clock.now() + timedelta(hours=overlap_hours)
+    try:
+        with parts().db.transaction() as cur:
+            token = tokens.rotate_token(cur, stream=stream, created_by="command line", old_expires_at=end)
+    except SignalbookError as error:
+        raise click.ClickException(error.message) from error
+    _say_token(stream, token, as_json)
+
+
+@token_commands.command("revoke")
+@click.argument("token_id", type=int)
+def revoke(token_id: int) -> None:
+    """End the token with this id (see `flask token list`) at once."""
+    try:
+        with parts().db.transaction() as cur:
+            tokens.revoke_token(cur, token_id=token_id, now=parts().clock.now())
+    except SignalbookError as error:
+        raise click.ClickException(error.message) from error
+    click.echo(f"Token {token_id} is revoked.")
+
+
+@token_commands.command("list")
+@json_option
+def list_tokens(as_json: bool) -> None:
+    """Every token by its last four characters."""
+    with parts().db.transaction() as cur:
+        rows = [row._asdict() for row in tokens.list_tokens(cur)]
+    if as_json:
+        click.echo(json.dumps(rows, default=str))
+        return
+    for row in rows:
+        state = "revoked" if row["revoked_at"] else f"expires {row['expires_at']}" if row["expires_at"] else "valid"
+        click.echo(f"{row['id']:5}  ...{row['token_end']}  {row['stream']:12}  {row['created_at']:%Y-%m-%d}  {state}")
+
+
+@alerts_commands.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@stream_option
+@json_option
+def import_files(files: tuple[Path, ...], stream: str, as_json: bool) -> None:
+    """Add what is missing from TradingView's alert-log CSV FILES; safe to run twice, files may overlap."""
+    try:
+        logs = [parse_alert_log(path.read_bytes()) for path in files]
+    except SignalbookError as error:
+        raise click.ClickException(error.message) from error
+    rows = merge_alert_logs(logs)
+    with click.progressbar(length=len(rows), label="Importing", hidden=as_json) as bar:
+        report = import_rows(parts().db, rows, stream=stream, is_token=parts().door.is_known, on_progress=bar.update)
+    capped = [path.name for path, log in zip(files, logs, strict=True) if is_capped(log)]
+    _say({**asdict(report), "capped": capped}, as_json)
+    if capped and not as_json:
+        click.echo(
+            "TradingView exports at most 2,000 rows; export the days before these files begin as well.", err=True
+        )
+
+
+@signals_commands.command("rebuild")
+@click.option("--verify", is_flag=True, help="Only compare: change nothing, exit code 1 when they differ.")
+@json_option
+def rebuild_signals(verify: bool, as_json: bool) -> None:
+    """Fold every delivery anew; alerts that arrive meanwhile wait in the journal."""
+    report = rebuild(parts().db, is_dry_run=verify)
+    _say(
+        {
+            "deliveries": report.deliveries,
+            "events": report.events,
+            "signals": report.signals,
+            "hash_before": report.hash_before,
+            "hash_after": report.hash_after,
+            "unchanged": report.is_unchanged,
+        },
+        as_json,
+    )
+    sys.exit(1 if verify and not report.is_unchanged else 0)
+
+
+@deliveries_commands.command("replay")
+@click.argument("delivery_ids", nargs=-1, type=int)
+@json_option
+def replay(delivery_ids: tuple[int, ...], as_json: bool) -> None:
+    """Try again to understand quarantined deliveries: these ids, or all."""
+    _say(replay_quarantined(parts().db, delivery_ids or None), as_json)
+
+
+def _say(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    for name, value in result.items():
+        click.echo(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+def _say_token(stream: str, token: str, as_json: bool) -> None:
+    path = f"/api/automated-signals/webhook/{token}"
+    base = parts().settings.public_url or ""
+    _say({"stream": stream, "token": token, "webhook": base + path}, as_json)
+    if not as_json:
+        click.echo("This is shown only once.")

@@ -1,0 +1,76 @@
+"""The telemetry feature's moving parts, built once per process."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from prometheus_client.registry import CollectorRegistry
+
+from core.clock import Clock
+from core.settings import Settings
+from database.engine import Database
+from telemetry.door import Door
+from telemetry.intake import Intake
+from telemetry.journal import crash_points
+from telemetry.journal.disk import RealDisk
+from telemetry.journal.journal import Journal
+from telemetry.measures import JournalCollector
+from telemetry.projection import project
+from telemetry.writer import Writer
+
+log = logging.getLogger(__name__)
+
+REHEARSE_EVERY = 50
+"""Under test, one alert in so many is answered from the journal alone, so that this way stays in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Door, journal, writer and intake of this process, with what they stand on."""
+
+    settings: Settings
+    db: Database
+    clock: Clock
+    door: Door
+    journal: Journal
+    writer: Writer
+    intake: Intake
+
+    def start(self, registry: CollectorRegistry) -> None:
+        """Adopt what earlier processes left behind and begin to write. Raises MisconfiguredError for a wrong CRASH_AT."""
+        registry.register(JournalCollector(self.journal))
+        if self.settings.crash_at is not None:
+            crash_points.arm(*self.settings.crash_at)
+        self.journal.adopt_orphans()
+        self.writer.start()
+
+    def stop(self) -> None:
+        """Store what waits, for at most five seconds; the rest stays on disk for the next start."""
+        self.writer.stop()
+        self.journal.close()
+
+    def check(self) -> tuple[str, str]:
+        """Can an alert be stored? (status, detail) for the readiness report, from memory."""
+        stats = self.journal.stats()
+        if not stats.ok:
+            status = "fail" if self.writer.is_broken else "warn"
+            return status, "the journal cannot be written; alerts go to the database only"
+        if stats.pending:
+            return (
+                "warn",
+                f"{stats.pending} alerts wait for the database, the oldest for {stats.oldest_age_seconds:.0f} s",
+            )
+        if stats.persistent is False:
+            return "warn", "the data directory was empty at this start: does it survive a redeploy?"
+        return "pass", "every alert is in the database"
+
+
+def build(settings: Settings, db: Database, clock: Clock) -> Telemetry:
+    """The parts of a process, not yet started."""
+    door = Door(db, settings, clock)
+    journal = Journal(settings.data_dir / "journal", RealDisk(), clock)
+    writer = Writer(db, journal, clock, project)
+    rehearse_every = REHEARSE_EVERY if settings.testing else 0
+    intake = Intake(door=door, journal=journal, writer=writer, clock=clock, rehearse_every=rehearse_every)
+    return Telemetry(settings, db, clock, door, journal, writer, intake)

@@ -1,0 +1,37 @@
+"""What the telemetry API takes: query strings and paths, checked at the door."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+
+
+class DeliveryQuery(BaseModel):
+    """A page of the delivery log."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    limit: int = Field(DEFAULT_LIMIT, description="1 to 500; 0 and less give 50, more gives 500")
+    after_id: int | None = Field(None, description="only deliveries with a larger id")
+    before_id: int | None = Field(None, description="only deliveries with a smaller id: the next page")
+    status: str | None = Field(None, max_length=40, description="accepted, duplicate, quarantined ...")
+    dialect: str | None = Field(None, max_length=40)
+
+    @property
+    def page_size(self) -> int:
+        return DEFAULT_LIMIT if self.limit <= 0 else min(self.limit, MAX_LIMIT)
+
+
+class DeliveryPath(BaseModel):
+    """One delivery."""
+
+    delivery_id: int = Field(..., ge=1, le=2**63 - 1)
+
+
+class ConnectionQuery(BaseModel):
+    """Has the connection been heard since an instant?"""
+
+    since: float = Field(0.0, ge=0, le=1e11, description="Unix seconds")
+    stream: str = Field("main", max_length=64)
