@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, make_response
@@ -12,11 +13,34 @@ from web.errors import answer_to
 
 blueprint = Blueprint("openapi", __name__)
 
+_TEXTS = ("type", "title", "detail", "instance", "error", "code")
+PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "required": [*_TEXTS, "status", "success"],
+    "properties": {
+        **{name: {"type": "string"} for name in _TEXTS},
+        "status": {"type": "integer"},
+        "success": {"const": False},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+}
+
 
 @blueprint.get("/openapi.json")
 def document() -> Response:
     """The OpenAPI 3.1 document of every `/api` route but the webhook."""
-    return jsonify(current_app.api_doc)  # type: ignore[attr-defined]
+    return jsonify(_with_our_errors(deepcopy(current_app.api_doc)))  # type: ignore[attr-defined]
+
+
+def _with_our_errors(found: dict[str, Any]) -> dict[str, Any]:
+    """The generated document with the problem document in place of the library's own list of errors."""
+    found["components"] = {"schemas": {**found["components"]["schemas"], "Problem": PROBLEM}}
+    found["components"]["schemas"].pop("ValidationErrorModel", None)
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for item in found["paths"].values():
+        for operation in item.values():
+            operation["responses"]["400"] = {"description": "The request does not fit", "content": content}
+    return found
 
 
 def refuse(error: ValidationError) -> Response:

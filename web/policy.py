@@ -34,6 +34,7 @@ POLICY = {
     "webhook": Access.WEBHOOK_TOKEN,
     "telemetry": Access.LOGIN,
     "telemetry_pages": Access.LOGIN,
+    "signals": Access.LOGIN,
 }
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

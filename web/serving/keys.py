@@ -11,18 +11,26 @@ import os
 import secrets
 from pathlib import Path
 
+from core.errors import MisconfiguredError
 from core.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
 def load_secrets(settings: Settings) -> dict[str, str]:
-    """The cookie key and the metrics token: from the settings, else from DATA_DIR, else made and kept there."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    return {
-        "secret_key": settings.secret_key or _kept(settings.data_dir / "secret_key"),
-        "metrics_token": settings.metrics_token or _kept(settings.data_dir / "metrics_token"),
-    }
+    """The cookie key and the metrics token: from the settings, else from DATA_DIR, else made and kept there.
+
+    Raises MisconfiguredError when that directory cannot be used.
+    """
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        return {
+            "secret_key": settings.secret_key or _kept(settings.data_dir / "secret_key"),
+            "metrics_token": settings.metrics_token or _kept(settings.data_dir / "metrics_token"),
+        }
+    except OSError as error:
+        reason = f"DATA_DIR: {settings.data_dir} cannot be used: {error.strerror}"
+        raise MisconfiguredError(reason, field="DATA_DIR") from error
 
 
 def _kept(path: Path) -> str:

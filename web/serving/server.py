@@ -21,6 +21,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer
 from waitress.wasyncore import dispatcher
 
+from core.errors import MisconfiguredError
 from core.settings import Settings
 from web.serving.admission import THREADS, Admission
 
@@ -35,7 +36,10 @@ DESCRIPTORS = 16_384
 
 
 class Server:
-    """A listening waitress server around an admission layer; `run` returns after the drain."""
+    """A listening waitress server around an admission layer; `run` returns after the drain.
+
+    Raises MisconfiguredError when HOST and PORT cannot be listened on.
+    """
 
     def __init__(self, app: Admission, draining: threading.Event, settings: Settings) -> None:
         raise_descriptor_limit()
@@ -43,7 +47,11 @@ class Server:
         self._draining = draining
         self._step: Callable[[], None] | None = None
         self._sockets: dict[int, Any] = {}
-        self._server: Any = waitress.create_server(app, map=self._sockets, **waitress_options(settings))
+        try:
+            self._server: Any = waitress.create_server(app, map=self._sockets, **waitress_options(settings))
+        except (OSError, ValueError) as error:
+            reason = f"PORT: cannot listen on {settings.host} port {settings.port}: {error}"
+            raise MisconfiguredError(reason, field="PORT") from error
 
     @property
     def port(self) -> int:

@@ -1,0 +1,73 @@
+"""The events of one signal as its page lists them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from core.lifecycle import BAR, mfe_slot
+
+RUN_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of MFE updates that is folded away: how many, from which minute to which."""
+
+    count: int
+    first: datetime
+    last: datetime
+
+
+def bar_of(event: Any) -> datetime:
+    """The bar (open) an event belongs to: its slot, a repair's own time, else the bar before its receipt."""
+    is_repair = event.data_source not in ("live", "import")
+    at: datetime = event.slot or (event.event_time if is_repair and event.event_time else mfe_slot(event.received_at))
+    return at
+
+
+def delay_of(event: Any) -> timedelta | None:
+    """How long after the close of its bar an alert came; None for repairs."""
+    return event.received_at - bar_of(event) - BAR if event.data_source in ("live", "import") else None
+
+
+def values_of(event: Any) -> list[tuple[str, str, Any]]:
+    """(label, kind, value) of what an event says in numbers."""
+    is_update = event.event_type == "MFE_UPDATE"
+    told = (
+        ("entry", "price", None if is_update else event.entry_price),
+        ("stop", "price", None if is_update else event.stop_loss),
+        ("risk", "points", None if is_update else event.risk_distance),
+        ("exit", "price", event.exit_price),
+        ("No-BE", "r", event.no_be_mfe),
+        ("BE", "r", event.be_mfe),
+        ("MAE", "r", event.mae_global_r),
+        ("price", "price", event.current_price),
+        ("reason", "text", event.reason),
+    )
+    return [(label, kind, value) for label, kind, value in told if value is not None]
+
+
+def folded(events: Sequence[Any], *, is_whole: bool = False) -> Iterator[Any]:
+    """The events in order, with the middle of a long run of MFE updates folded into a `Run`."""
+    run: list[Any] = []
+    for event in [*events, None]:
+        if event is not None and event.event_type == "MFE_UPDATE" and event.revoked_at is None and not is_whole:
+            run.append(event)
+            continue
+        yield from _fold(run)
+        run = []
+        if event is not None:
+            yield event
+
+
+def _fold(run: list[Any]) -> Iterator[Any]:
+    if len(run) <= 2 * RUN_SHOWN + 1:
+        yield from run
+        return
+    hidden = run[RUN_SHOWN:-RUN_SHOWN]
+    yield from run[:RUN_SHOWN]
+    yield Run(len(hidden), bar_of(hidden[0]), bar_of(hidden[-1]))
+    yield from run[-RUN_SHOWN:]

@@ -1,0 +1,98 @@
+"""The list of signals as its page shows it: tabs, words for states, places in the list, price steps. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from core.errors import InvalidInputError
+from core.instruments import tick_size
+
+DEFAULT_TICK = Decimal("0.25")
+Place = tuple[datetime | None, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One tab of the signal list: the statuses it holds (all of them when empty)."""
+
+    name: str
+    title: str
+    statuses: tuple[str, ...] = ()
+
+
+VIEWS = (
+    View("all", "All"),
+    View("active", "Active", ("ACTIVE", "BE_PROTECTED", "BE_EXITED")),
+    View("completed", "Completed", ("COMPLETED",)),
+    View("cancelled", "Cancelled", ("CANCELLED",)),
+    View("pending", "Pending", ("PENDING",)),
+)
+STATUS_WORDS = {
+    "PENDING": "Pending",
+    "ACTIVE": "Active",
+    "BE_PROTECTED": "Active",
+    "BE_EXITED": "Active",
+    "COMPLETED": "Completed",
+    "CANCELLED": "Cancelled",
+}
+STATUS_TITLES = {
+    "PENDING": "The triangle has appeared and waits for its confirmation.",
+    "ACTIVE": "Entered; both legs run.",
+    "BE_PROTECTED": "Entered; +1R was reached, so the BE leg's stop is at the entry.",
+    "BE_EXITED": "The BE leg has ended at the entry; the No-BE leg runs on.",
+    "COMPLETED": "The No-BE leg has ended, and with it the trade.",
+    "CANCELLED": "The opposite triangle came before the confirmation.",
+}
+SIDES = {"long": "Bullish", "short": "Bearish"}
+
+
+def view_named(name: str) -> View:
+    """The tab of that name. Raises InvalidInputError."""
+    for view in VIEWS:
+        if view.name == name:
+            return view
+    raise InvalidInputError("status: must be one of " + ", ".join(view.name for view in VIEWS), field="status")
+
+
+def view_counts(counts: dict[str, int]) -> dict[str, int]:
+    """How many signals each tab holds, phantoms left out."""
+    return {
+        view.name: sum(total for status, total in counts.items() if not view.statuses or status in view.statuses)
+        for view in VIEWS
+    }
+
+
+def write_cursor(state: Any) -> str:
+    """The place of a signal in the list, as opaque text for an address."""
+    at = state.signal_time.isoformat() if state.signal_time else None
+    return base64.urlsafe_b64encode(json.dumps([at, state.trade_id, state.stream]).encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str | None) -> Place | None:
+    """The place that `write_cursor` wrote; None for no text. Raises InvalidInputError."""
+    if not text:
+        return None
+    try:
+        at, trade_id, stream = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        time = datetime.fromisoformat(at) if at is not None else None
+    except (ValueError, TypeError, binascii.Error):
+        raise InvalidInputError("before: is no place in the list", field="before") from None
+    if not (isinstance(trade_id, str) and isinstance(stream, str)) or "\x00" in trade_id + stream:
+        raise InvalidInputError("before: is no place in the list", field="before")
+    return time, trade_id, stream
+
+
+def tick_of(symbol: str | None) -> Decimal:
+    """The price step to write prices with; that of the index futures where the symbol is not known."""
+    return (tick_size(symbol) if symbol else None) or DEFAULT_TICK
+
+
+def is_trade(state: Any) -> bool:
+    """True once the signal was entered, whether or not its ENTRY was received."""
+    return state.status not in ("PENDING", "CANCELLED")

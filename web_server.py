@@ -1,0 +1,150 @@
+"""Builds the service from its parts and starts it. Owns nothing: every part lives in its own package."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dotenv import dotenv_values
+from flask_openapi3 import Info, OpenAPI
+from prometheus_client import REGISTRY
+
+import database.cli
+import telemetry.cli
+import telemetry.parts
+import telemetry.routes
+import web.cli
+import web.format
+from core.errors import MisconfiguredError
+from core.jobs import Job
+from core.settings import ROLES, Settings, load_settings
+from database.engine import Database
+from database.jobs import PRUNE_JOB_RUNS
+from database.keeper import DatabaseKeeper, open_database, open_for_command
+from database.notify import Listener
+from database.scheduler import Scheduler
+from telemetry.history.rebuild import fold_older_rows
+from web import api, assets, auth, dashboards, errors, headers, pages, policy
+from web.services import Check, Services
+from web.serving import health, metrics, request_log
+from web.serving.admission import Admission
+from web.serving.first_start import first_start
+from web.serving.keys import load_secrets
+from web.serving.logs import REDACTOR, init_logging
+from web.serving.server import Server
+
+ROOT = Path(__file__).parent
+JOBS: tuple[Job, ...] = (PRUNE_JOB_RUNS,)
+
+log = logging.getLogger("signalbook")
+
+
+def settings_of_environment() -> Settings:
+    """The settings of this process: environment, .env and config/settings.yaml."""
+    env_file = {name: value or "" for name, value in dotenv_values(ROOT / ".env").items()}
+    return load_settings(os.environ, env_file=env_file, yaml_file=ROOT / "config" / "settings.yaml")
+
+
+def create_app(settings: Settings | None = None, db: Database | None = None) -> OpenAPI:
+    """The Flask app. Without arguments (the `flask` command) it reads the environment and connects when first needed."""
+    settings = settings or settings_of_environment()
+    services = Services(settings, db or open_for_command(settings), secrets=load_secrets(settings))
+    REDACTOR.add(*services.secrets.values())
+    app = OpenAPI(
+        "signalbook",
+        info=Info(title="Signalbook", version=health.VERSION),
+        root_path=str(ROOT),
+        static_folder=None,
+        **api.OPTIONS,
+    )
+    app.extensions["signalbook"] = services
+    app.extensions["telemetry"] = telemetry.parts.build(settings, services.db, services.clock)
+    app.config["SECRET_KEY"] = services.secrets["secret_key"]
+    app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
+    for init in (
+        request_log.init_request_log,
+        errors.init_errors,
+        headers.init_headers,
+        auth.init_auth,
+        policy.init_policy,
+        web.format.init_format,
+        assets.init_assets,
+    ):
+        init(app)
+    _register(app, settings)
+    return app
+
+
+def _register(app: OpenAPI, settings: Settings) -> None:
+    """Routes and commands: a worker answers health and metrics only."""
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(metrics.blueprint)
+    if settings.role != "worker":
+        for blueprint in (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint):
+            app.register_blueprint(blueprint)
+        app.register_blueprint(telemetry.routes.webhook)
+        app.register_blueprint(telemetry.routes.pages)
+        app.register_api(telemetry.routes.api)
+        auth.csrf.exempt(telemetry.routes.webhook)
+    for group in (database.cli.db_commands, *telemetry.cli.COMMANDS, *web.cli.COMMANDS):
+        app.cli.add_command(group)
+
+
+def serve(settings: Settings) -> None:
+    """Run the service until a signal ends it."""
+    init_logging(settings)
+    db, embedded = open_database(settings, role=settings.role)
+    app = create_app(settings, db)
+    services: Services = app.extensions["signalbook"]
+    intake: telemetry.parts.Telemetry = app.extensions["telemetry"]
+    keeper = DatabaseKeeper(db, embedded, on_ready=lambda: _prepare_database(db, settings))
+    scheduler = Scheduler(db, JOBS if settings.role != "web" else (), wait_for=keeper.ready)
+    listener = Listener(db, {"webhook_tokens": intake.door.refresh}, wait_for=keeper.ready)
+    services.checks["intake"] = lambda: Check(*intake.check())
+    services.checks["database"] = lambda: Check("pass" if keeper.is_up else "warn", keeper.detail)
+    admission = Admission(assets.wrap_static(app, app.wsgi_app), services.draining)
+    server = Server(admission, services.draining, settings)
+    intake.start(REGISTRY)
+    for part in (keeper, scheduler, listener):
+        part.start()
+    log.info("serving", extra={"host": settings.host, "port": server.port, "role": settings.role})
+    try:
+        server.run()
+    finally:
+        services.draining.set()
+        intake.stop()
+        for part in (scheduler, listener, keeper):
+            part.stop()
+        db.close()
+        log.info("stopped")
+
+
+def _prepare_database(db: Database, settings: Settings) -> None:
+    """Once the schema is up to date: the first login and token, and states for the rows of an older table."""
+    first_start(db, settings)
+    folded = fold_older_rows(db)
+    if folded:
+        log.info("older_signals_folded", extra={"signals": folded})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python web_server.py [--role all|web|worker]`; 2 when a setting is wrong."""
+    parser = argparse.ArgumentParser(description="Signalbook", allow_abbrev=False)
+    parser.add_argument("--role", choices=ROLES, help="what this process does; the setting ROLE otherwise")
+    role = parser.parse_args(arguments).role
+    try:
+        settings = settings_of_environment()
+        serve(replace(settings, role=role) if role else settings)
+    except MisconfiguredError as error:
+        sys.stderr.write(f"signalbook: {error.message}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
