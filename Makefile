@@ -4,6 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
+export DEMO
 
 .PHONY: help setup run test lint format bench soak lock clean
 
@@ -19,7 +20,7 @@ $(VENV)/.installed-dev: requirements-dev.txt tools/vendor/package-lock.json $(VE
 	@tools/setup.sh development
 
 run: $(VENV)/.installed ## Run the service with its own PostgreSQL (DEMO=1: with made-up data)
-	@$(PYTHON) web_server.py
+	@tools/run.sh
 
 test: $(VENV)/.installed-dev ## Run every test, the browser's too
 	@tools/setup.sh browser

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Runs the service in the foreground. With DEMO=1 on made-up data: a data directory and a stream of their own, and the
+# simulator beside it, which ends with the service.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=.venv/bin/python
+
+if [ "${DEMO:-0}" != 1 ]; then
+    exec "$python" web_server.py
+fi
+
+export DEMO PORT="${PORT:-5000}" DATA_DIR="${DATA_DIR:-./var/demo}"
+mkdir -p "$DATA_DIR"
+if [ -z "${WEBHOOK_TOKEN:-}" ]; then
+    token_file="$DATA_DIR/simulator_token"
+    [ -s "$token_file" ] || (umask 077 && "$python" -c 'import secrets; print(secrets.token_urlsafe(24))' >"$token_file")
+    WEBHOOK_TOKEN=$(cat "$token_file")
+    export WEBHOOK_TOKEN
+fi
+
+"$python" web_server.py &
+service=$!
+"$python" -m simulator alerts --url "http://127.0.0.1:$PORT/api/automated-signals/webhook/$WEBHOOK_TOKEN" \
+    --resume "$DATA_DIR/simulator_place.json" &
+simulator=$!
+stop() {
+    kill -TERM "$simulator" 2>/dev/null || true
+    kill -TERM "$service" 2>/dev/null || true
+}
+trap stop INT TERM
+status=0
+while kill -0 "$service" 2>/dev/null; do
+    wait "$service" || status=$?
+done
+kill -TERM "$simulator" 2>/dev/null || true
+exit "$status"
