@@ -6,9 +6,10 @@ wrote in other words.
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import Any
+
+import orjson
 
 from core.lifecycle import Kind, LifecycleEvent, Source
 from core.sessions import session_of
@@ -49,7 +50,7 @@ def row_of(event_key: str, event: LifecycleEvent, raw: dict[str, str]) -> dict[s
         "session": session_of(signal_time) if signal_time else None,
         "signal_date": new_york and new_york.date(),
         "signal_time": new_york and new_york.time(),
-        "raw_payload": json.loads(body) if body else None,
+        "raw_payload": orjson.Fragment(body) if body else None,
         "warnings": list(event.warnings),
         "reconciliation_timestamp": event.received_at if event.source.rank > Source.IMPORT.rank else None,
     }

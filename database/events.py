@@ -6,7 +6,6 @@ no difference, to the rows or to the states that are joined in the same transact
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -18,6 +17,7 @@ from core.lifecycle import Kind, LifecycleEvent
 from database import states
 from database.engine import Cursor
 from database.event_rows import event_of, row_of
+from database.json_text import to_json
 from database.queries import queries
 
 SQL = queries("events")
@@ -65,14 +65,14 @@ def add_rows(cur: Cursor, events: Iterable[LifecycleEvent], raw: dict[str, str])
     for query, found in ((SQL.add_one_shots, one_shots), (SQL.add_mfe_updates, updates)):
         rows = [row_of(key[0], event, raw) for key, event in sorted(found.items())]
         for start in range(0, len(rows), ROWS_AT_ONCE):
-            cur.execute(query, {"rows": json.dumps(rows[start : start + ROWS_AT_ONCE], default=states.plain)})
+            cur.execute(query, {"rows": to_json(rows[start : start + ROWS_AT_ONCE])})
             new |= {(row.event_key, row.source_rank) for row in cur.fetchall() if row.is_new}
     return new
 
 
 def notify(cur: Cursor, keys: Sequence[states.Key]) -> None:
     """Tell every process which signals have changed; `[]` when there are too many to name."""
-    payload = json.dumps([list(key) for key in keys], separators=(",", ":"))
+    payload = to_json([list(key) for key in keys])
     cur.execute(SQL.notify_signals, {"payload": payload if len(payload) < NOTIFY_BYTES else "[]"})
 
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 
 import psycopg2
+from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import DatabaseUnavailableError, SignalbookError
@@ -94,6 +95,8 @@ class DatabaseKeeper:
                 log.info("database_ready", extra={"revision": revision})
             is_up = self._db.is_reachable()
             self._say(is_up, "reachable" if is_up else "cannot be reached")
+        except CommandError as error:  # most likely an older version of the service on a newer schema
+            self._say(False, f"the schema does not fit this version: {error}")
         except (SignalbookError, SQLAlchemyError, psycopg2.Error, OSError) as error:
             message = error.message if isinstance(error, SignalbookError) else type(error).__name__
             self._say(False, message)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
-from datetime import date, datetime, time
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 from automated_signals_state import Facts, TradeState, derive, facts_from_json, facts_to_json
 from database.engine import Cursor
+from database.json_text import to_json
 from database.queries import queries
 
 SQL = queries("states")
@@ -37,7 +36,7 @@ def save_facts(cur: Cursor, changed: Mapping[Key, Facts]) -> None:
     """Store facts and the state that derives from them, for rows that `lock_facts` has locked."""
     rows = [_row(facts, *key) for key, facts in changed.items()]
     for start in range(0, len(rows), SAVE_AT_ONCE):
-        cur.execute(SQL.save_states, {"rows": json.dumps(rows[start : start + SAVE_AT_ONCE], default=plain)})
+        cur.execute(SQL.save_states, {"rows": to_json(rows[start : start + SAVE_AT_ONCE])})
 
 
 def replace_states(cur: Cursor, facts: Mapping[Key, Facts]) -> None:
@@ -102,18 +101,6 @@ def get_states(cur: Cursor, trade_id: str, stream: str | None = None) -> list[An
     """The states of a trade id: at most one a stream."""
     cur.execute(SQL.get_states, {"trade_id": trade_id, "stream": stream})
     return cur.fetchall()
-
-
-def plain(value: Any) -> Any:
-    """A value that JSON does not know, as the text that PostgreSQL reads back exactly."""
-    match value:
-        case Decimal():
-            return str(value)
-        case datetime() | date() | time():
-            return value.isoformat()
-        case set() | frozenset():
-            return sorted(value)
-    return str(value)
 
 
 def _row(facts: Facts, stream: str, trade_id: str) -> dict[str, Any]:

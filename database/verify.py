@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from database import migrate
@@ -40,6 +41,12 @@ def schema_of(cur: Cursor) -> dict[str, Any]:
         cur.execute(getattr(SQL, f"list_{kind}"))
         found[kind] = [row._asdict() for row in cur.fetchall()]
     return found
+
+
+def clock_skew(cur: Cursor, now: datetime) -> float:
+    """Seconds by which `now` is ahead of the server's clock."""
+    cur.execute(SQL.server_time)
+    return float((now - cur.fetchone().now).total_seconds())
 
 
 def describe(report: dict[str, Any]) -> list[str]:

@@ -5,16 +5,15 @@ import and by replay, so that a delivery gives the same whenever it is understoo
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 from core.lifecycle import LifecycleEvent, Source
 from database.deliveries import Delivery
+from database.json_text import as_number, to_json
 from telemetry.dialects.records import Understanding
 from telemetry.dialects.understand import understand
 from telemetry.journal.record import Record
@@ -37,7 +36,7 @@ class Prepared:
 
 def prepare(record: Record, started: float | None = None) -> Prepared:
     """Understand a record. `started` is the perf_counter() at which its request began."""
-    understanding = _understand_safely(record)
+    understanding = understand_record(record)
     answer = _answer_of(understanding)
     elapsed = (time.perf_counter() - started) * 1000 if started is not None else 0.0
     delivery = Delivery(
@@ -76,7 +75,7 @@ def single_bodies(group: Sequence[Prepared]) -> dict[str, str]:
     }
 
 
-def _understand_safely(record: Record) -> Understanding:
+def understand_record(record: Record) -> Understanding:
     """What the delivery says. A fault of ours while reading it must never cost the delivery: it is stored, not
     understood, and can be replayed once the fault is mended."""
     try:
@@ -109,14 +108,7 @@ def _answer_of(understanding: Understanding) -> dict[str, Any]:
 
 
 def _to_json(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, default=_plain, separators=(",", ":"))
-
-
-def _plain(value: Any) -> Any:
-    """What JSON does not know: exact decimals become the shortest number that reads back the same."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() and abs(value) < 10**15 else float(value)
-    return str(value)
+    return None if value is None else to_json(value, as_number)
 
 
 def _clean(text: str) -> str:

@@ -52,3 +52,7 @@ SELECT to_regclass('alembic_version') IS NOT NULL;
 -- name: get_version
 -- The revision the database is at.
 SELECT version_num FROM alembic_version;
+
+-- name: server_time
+-- The server's clock at this moment, not at the start of the transaction.
+SELECT clock_timestamp() AS now;

@@ -98,7 +98,7 @@ LIMIT 1;
 
 -- name: list_bodies
 -- Deliveries with their bytes in the order of their storing, to understand them anew. Only what truly came.
-SELECT id, receipt_id, received_at, stream, source, content_type, source_ip, raw_body, raw_payload
+SELECT id, receipt_id, received_at, stream, source, content_type, source_ip, raw_body, raw_payload::text AS raw_payload
 FROM telemetry_automated_signals_log
 WHERE id > %(after_id)s AND source IN ('webhook', 'import') AND raw_body IS NOT NULL AND receipt_id IS NOT NULL
   AND (%(status)s::text IS NULL OR status = %(status)s)

@@ -15,7 +15,7 @@ from database.engine import Cursor, Database
 from database.events import append_events
 from database.states import Key
 from telemetry.journal.record import Record
-from telemetry.prepare import Prepared, prepare, single_bodies
+from telemetry.prepare import prepare, single_bodies, understand_record
 
 AT_ONCE = 1000
 QUARANTINED = "quarantined"
@@ -50,13 +50,17 @@ def rebuild(db: Database, *, is_dry_run: bool = False) -> RebuildReport:
         for event in events.kept_events(cur):
             facts.setdefault((event.stream, event.trade_id), Facts()).add(event)
         read, added = 0, 0
-        for group in _prepared(cur):
-            found = [event for prepared in group for event in prepared.events]
+        for rows in _chunks(cur):
+            group = [(row, understand_record(record_of(row)).events) for row in rows]
+            found = [event for _, told in group for event in told]
             for event in found:
                 facts.setdefault((event.stream, event.trade_id), Facts()).add(event)
             if not is_dry_run:
-                events.add_rows(cur, found, single_bodies(group))
-            read, added = read + len(group), added + len(found)
+                bodies = {
+                    str(row.receipt_id): row.raw_payload for row, told in group if len(told) == 1 and row.raw_payload
+                }
+                events.add_rows(cur, found, bodies)
+            read, added = read + len(rows), added + len(found)
         hash_after = state_hash(derive(held, *key) for key, held in facts.items())
         if not is_dry_run:
             states.replace_states(cur, facts)
@@ -106,8 +110,8 @@ def record_of(row: Any) -> Record:
     )
 
 
-def _prepared(cur: Cursor) -> Iterator[list[Prepared]]:
+def _chunks(cur: Cursor) -> Iterator[list[Any]]:
     after_id = 0
     while rows := deliveries.list_bodies(cur, after_id=after_id, limit=AT_ONCE):
-        yield [prepare(record_of(row)) for row in rows]
+        yield rows
         after_id = rows[-1].id
