@@ -31,7 +31,7 @@ from database.scheduler import Scheduler
 from telemetry.history.rebuild import fold_older_rows
 from web import api, assets, auth, dashboards, errors, headers, pages, policy
 from web.services import Check, Services
-from web.serving import health, metrics, request_log
+from web.serving import doctor, health, metrics, request_log
 from web.serving.admission import Admission
 from web.serving.first_start import first_start
 from web.serving.keys import load_secrets
@@ -85,13 +85,12 @@ def _register(app: OpenAPI, settings: Settings) -> None:
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)
     if settings.role != "worker":
-        for blueprint in (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint):
+        own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint)
+        for blueprint in (*own, telemetry.routes.webhook, telemetry.routes.pages):
             app.register_blueprint(blueprint)
-        app.register_blueprint(telemetry.routes.webhook)
-        app.register_blueprint(telemetry.routes.pages)
         app.register_api(telemetry.routes.api)
         auth.csrf.exempt(telemetry.routes.webhook)
-    for group in (database.cli.db_commands, *telemetry.cli.COMMANDS, *web.cli.COMMANDS):
+    for group in (database.cli.db_commands, *telemetry.cli.COMMANDS, *web.cli.COMMANDS, *doctor.COMMANDS):
         app.cli.add_command(group)
 
 
@@ -107,6 +106,7 @@ def serve(settings: Settings) -> None:
     listener = Listener(db, {"webhook_tokens": intake.door.refresh}, wait_for=keeper.ready)
     services.checks["intake"] = lambda: Check(*intake.check())
     services.checks["database"] = lambda: Check("pass" if keeper.is_up else "warn", keeper.detail)
+    services.checks["calendar"] = lambda: doctor.calendar_check(services.clock.now())
     admission = Admission(assets.wrap_static(app, app.wsgi_app), services.draining)
     server = Server(admission, services.draining, settings)
     intake.start(REGISTRY)
