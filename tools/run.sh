@@ -29,7 +29,8 @@ stop() {
 }
 trap stop INT TERM
 status=0
-while kill -0 "$service" 2>/dev/null; do
+while kill -0 "$service" 2>/dev/null; do # a signal ends `wait` before the service has drained
+    status=0
     wait "$service" || status=$?
 done
 kill -TERM "$simulator" 2>/dev/null || true
