@@ -28,10 +28,11 @@ from database.jobs import PRUNE_JOB_RUNS
 from database.keeper import DatabaseKeeper, open_database, open_for_command
 from database.notify import Listener
 from database.scheduler import Scheduler
+from telemetry.door import Door
 from telemetry.history.rebuild import fold_older_rows
 from web import api, assets, auth, dashboards, errors, headers, pages, policy
-from web.services import Check, Services
-from web.serving import doctor, health, metrics, request_log
+from web.services import Services
+from web.serving import doctor, health, metrics, readiness, request_log
 from web.serving.admission import Admission
 from web.serving.first_start import first_start
 from web.serving.keys import load_secrets
@@ -101,18 +102,15 @@ def serve(settings: Settings) -> None:
     app = create_app(settings, db)
     services: Services = app.extensions["signalbook"]
     intake: telemetry.parts.Telemetry = app.extensions["telemetry"]
-    keeper = DatabaseKeeper(db, embedded, on_ready=lambda: _prepare_database(db, settings))
+    keeper = DatabaseKeeper(db, embedded, on_ready=lambda: _prepare_database(db, settings, intake.door))
     scheduler = Scheduler(db, JOBS if settings.role != "web" else (), wait_for=keeper.ready)
     listener = Listener(db, {"webhook_tokens": intake.door.refresh}, wait_for=keeper.ready)
-    services.checks["intake"] = lambda: Check(*intake.check())
-    services.checks["database"] = lambda: Check("pass" if keeper.is_up else "warn", keeper.detail)
-    services.checks["calendar"] = lambda: doctor.calendar_check(services.clock.now())
+    readiness.register(services, keeper=keeper, scheduler=scheduler, intake=intake.check)
     admission = Admission(assets.wrap_static(app, app.wsgi_app), services.draining)
     server = Server(admission, services.draining, settings)
     intake.start(REGISTRY)
     for part in (keeper, scheduler, listener):
         part.start()
-    log.info("serving", extra={"host": settings.host, "port": server.port, "role": settings.role})
     try:
         server.run()
     finally:
@@ -124,9 +122,10 @@ def serve(settings: Settings) -> None:
         log.info("stopped")
 
 
-def _prepare_database(db: Database, settings: Settings) -> None:
+def _prepare_database(db: Database, settings: Settings, door: Door) -> None:
     """Once the schema is up to date: the first login and token, and states for the rows of an older table."""
     first_start(db, settings)
+    door.settle()
     folded = fold_older_rows(db)
     if folded:
         log.info("older_signals_folded", extra={"signals": folded})

@@ -62,6 +62,7 @@ class DatabaseKeeper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="database-keeper", daemon=True)
         self.ready = threading.Event()
+        self.while_up: Callable[[], None] = lambda: None
         self.is_up = False
         self.detail = "starting"
 
@@ -95,6 +96,8 @@ class DatabaseKeeper:
                 log.info("database_ready", extra={"revision": revision})
             is_up = self._db.is_reachable()
             self._say(is_up, "reachable" if is_up else "cannot be reached")
+            if is_up:
+                self.while_up()
         except CommandError as error:  # most likely an older version of the service on a newer schema
             self._say(False, f"the schema does not fit this version: {error}")
         except (SignalbookError, SQLAlchemyError, psycopg2.Error, OSError) as error:

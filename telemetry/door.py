@@ -40,10 +40,11 @@ class Door:
         self._lock = threading.Lock()
         self._looked_at: float | None = None
         self._failed = False
-        self._streams: dict[bytes, tuple[str, datetime | None]] = self._read_cache()
-        if not self._streams and settings.webhook_token:
-            # Before the very first contact with the database the setting is all there is to go by.
-            self._streams = {tokens.hash_token(settings.webhook_token): (settings.stream, None)}
+        # Until the first start has written it to the database, the setting's token is known from the setting alone.
+        self._from_settings: dict[bytes, tuple[str, datetime | None]] = {}
+        if settings.webhook_token:
+            self._from_settings = {tokens.hash_token(settings.webhook_token): (settings.stream, None)}
+        self._streams = self._from_settings | self._read_cache()
 
     def stream_of(self, token: str) -> str:
         """The stream of a token.
@@ -52,7 +53,8 @@ class Door:
         """
         digest = tokens.hash_token(token)
         stream = self._known(digest)
-        if stream is None and self._look_again():
+        if stream is None:
+            self._look_again()
             stream = self._known(digest)
         if stream is None:
             raise NotFoundError("There is no such webhook.")
@@ -69,12 +71,17 @@ class Door:
         except (DatabaseUnavailableError, psycopg2.Error) as error:
             log.info("tokens_not_refreshed", extra={"reason": type(error).__name__})
 
+    def settle(self) -> None:
+        """The first start is done: from now on the database alone says which tokens are valid."""
+        self._from_settings = {}
+        self.refresh()
+
     def _known(self, digest: bytes) -> str | None:
         stream, expires_at = self._streams.get(digest, (None, None))
         return None if expires_at is not None and expires_at <= self._clock.now() else stream
 
-    def _look_again(self) -> bool:
-        """True if the tokens were read just now; False if they were read a moment ago.
+    def _look_again(self) -> None:
+        """Read the tokens again, unless they were read a moment ago, perhaps by a thread that this one has waited for.
 
         Raises TryAgainError when they cannot be read. One thread looks, the others do not queue up behind it: a flood
         of wrong tokens must not hold the threads that alerts need.
@@ -86,7 +93,7 @@ class Door:
             if self._looked_at is not None and now - self._looked_at < LOOK_AGAIN_SECONDS:
                 if self._failed:
                     raise TryAgainError(CANNOT_CHECK)
-                return False
+                return
             self._looked_at, self._failed = now, True
             self._load()
             self._failed = False
@@ -94,12 +101,11 @@ class Door:
             raise TryAgainError(CANNOT_CHECK) from error
         finally:
             self._lock.release()
-        return True
 
     def _load(self) -> None:
         with self._db.transaction(statement_timeout_ms=1000) as cur:
             rows = tokens.list_valid_tokens(cur, now=self._clock.now())
-        streams = {bytes(row.token_hash): (row.stream, row.expires_at) for row in rows}
+        streams = self._from_settings | {bytes(row.token_hash): (row.stream, row.expires_at) for row in rows}
         if streams != self._streams:
             self._streams = streams
             self._write_cache()

@@ -19,7 +19,7 @@ from typing import Any
 import waitress
 from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer
-from waitress.wasyncore import dispatcher
+from waitress.wasyncore import close_all, dispatcher
 
 from core.errors import MisconfiguredError
 from core.settings import Settings
@@ -45,11 +45,13 @@ class Server:
         raise_descriptor_limit()
         self._app = app
         self._draining = draining
+        self._settings = settings
         self._step: Callable[[], None] | None = None
         self._sockets: dict[int, Any] = {}
         try:
             self._server: Any = waitress.create_server(app, map=self._sockets, **waitress_options(settings))
         except (OSError, ValueError) as error:
+            close_all(self._sockets)
             reason = f"PORT: cannot listen on {settings.host} port {settings.port}: {error}"
             raise MisconfiguredError(reason, field="PORT") from error
 
@@ -62,6 +64,7 @@ class Server:
         """Serve until a signal has drained the process. Call from the main thread."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        log.info("serving", extra={"host": self._settings.host, "port": self.port, "role": self._settings.role})
         self._server.run()
         self._server.close()
 
