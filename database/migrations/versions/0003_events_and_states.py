@@ -147,7 +147,6 @@ ALTER TABLE automated_signals
     ADD CONSTRAINT automated_signals_confidence CHECK (confidence_score BETWEEN 0 AND 1) NOT VALID;
 CREATE UNIQUE INDEX automated_signals_fact ON automated_signals (event_key, source_rank) WHERE revoked_at IS NULL;
 CREATE INDEX automated_signals_trade ON automated_signals (stream, trade_id, received_at);
-CREATE INDEX automated_signals_kind_time ON automated_signals (stream, event_type, received_at DESC);
 CREATE INDEX automated_signals_receipt ON automated_signals (receipt_id);
 CREATE INDEX idx_automated_signals_telemetry ON automated_signals USING gin (telemetry jsonb_path_ops);
 CREATE INDEX idx_automated_signals_telemetry_schema ON automated_signals ((telemetry ->> 'schema_version'));

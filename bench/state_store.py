@@ -1,0 +1,154 @@
+"""State in the database: a rebuild from raw deliveries, and the list of signals at 10,000 and 1,000,000 events.
+
+Ratios are measured side by side in one run; absolute figures stand beside them. Prints a line of JSON and a line to read
+for each figure.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from core.ids import uuid7
+from database import deliveries, migrate, states
+from database.embedded import EmbeddedServer
+from database.engine import Database
+from simulator.alert_stream import Faults, generate
+from telemetry.history.rebuild import rebuild
+from telemetry.journal.record import Record
+from telemetry.prepare import prepare
+from telemetry.projection import project
+from tests.support_postgres import fresh_database
+
+START = datetime(2025, 12, 8, 0, 0, tzinfo=UTC)
+REBUILD_TARGET = 10_000
+EVENTS_A_SIGNAL = 10
+SMALL, LARGE = 1_000, 100_000  # signals: 10,000 and 1,000,000 events
+ROUNDS = 15
+
+FILL_STATES = """
+INSERT INTO trade_states (stream, trade_id, facts, status, direction, symbol, session, signal_time, entry_time, entry_price,
+                          stop_loss, be_mfe_r, no_be_mfe_r, mae_r, last_kind, last_received_at, flags)
+SELECT 'main', 'T' || n, '{}'::jsonb,
+       (ARRAY['ACTIVE', 'COMPLETED', 'CANCELLED', 'PENDING', 'BE_EXITED'])[1 + n %% 5], 'long', 'MNQ1!', 'NY AM',
+       %(start)s::timestamptz + n * interval '3 minutes', %(start)s::timestamptz + n * interval '3 minutes', 25000, 24990,
+       1.5, 2.5, -0.4, 'MFE_UPDATE', now(), '{}'
+FROM generate_series(1, %(signals)s) AS n
+"""
+FILL_EVENTS = """
+INSERT INTO automated_signals (stream, trade_id, event_type, event_key, slot, received_at, be_mfe, no_be_mfe, payload_checksum)
+SELECT 'main', 'T' || n, 'MFE_UPDATE', md5(n || '/' || m), %(start)s::timestamptz + (n * 3 + m) * interval '1 minute',
+       %(start)s::timestamptz + (n * 3 + m) * interval '1 minute', 1, 1, 'x'
+FROM generate_series(1, %(signals)s) AS n, generate_series(1, %(each)s) AS m
+"""
+
+
+@contextmanager
+def database(server: str) -> Iterator[Database]:
+    """A migrated database of its own."""
+    with fresh_database(server) as url:
+        db = Database(url)
+        migrate.upgrade(db)
+        yield db
+        db.close()
+
+
+def report(name: str, figure: float, unit: str, target: str) -> None:
+    print(json.dumps({"bench": "state", "figure": name, "value": round(figure, 3), "unit": unit, "target": target}))
+    print(f"  {name}: {figure:,.3f} {unit} (target {target})")
+
+
+def median_ms(run: Callable[[], object]) -> float:
+    """Median of the rounds, warm, in milliseconds."""
+    run()
+    times = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        run()
+        times.append((time.perf_counter() - started) * 1000)
+    return statistics.median(times)
+
+
+def bench_rebuild(db: Database) -> None:
+    """Ten days of simulated alerts, then everything derived anew from their bytes."""
+    fired = [alert for alert in generate(1, START, 10 * 1440, Faults()) if not alert.lost]
+    records = [Record(uuid7(a.sent_at), a.sent_at, "main", "", "", "webhook", a.body) for a in fired]
+    for start in range(0, len(records), 500):
+        group = [prepare(record) for record in records[start : start + 500]]
+        with db.transaction(statement_timeout_ms=0) as cur:
+            project(cur, group, deliveries.add_deliveries(cur, [prepared.delivery for prepared in group]))
+    for name, is_dry_run in (("rebuild", False), ("verify", True), ("rebuild", False), ("verify", True)):
+        started = time.perf_counter()
+        result = rebuild(db, is_dry_run=is_dry_run)
+        seconds = time.perf_counter() - started
+        if not result.is_unchanged:
+            raise SystemExit("the rebuild gave another state")
+        report(
+            f"{name} from raw deliveries ({result.events} events)",
+            result.events / seconds,
+            "events/s",
+            f">= {REBUILD_TARGET}",
+        )
+
+
+def fill(db: Database, signals: int) -> None:
+    with db.transaction(statement_timeout_ms=0) as cur:
+        cur.execute(FILL_STATES, {"start": START, "signals": signals})
+        cur.execute(FILL_EVENTS, {"start": START, "signals": signals, "each": EVENTS_A_SIGNAL})
+    connection = db.direct("bench", statement_timeout_ms=0)
+    connection.autocommit = True
+    with connection.cursor() as cur:
+        cur.execute("VACUUM ANALYZE")
+    connection.close()
+
+
+def bench_lists(small: Database, large: Database) -> None:
+    """The screen's queries on the server, small and large side by side."""
+
+    def latest(db: Database) -> object:
+        with db.transaction() as cur:
+            return states.list_states(cur, limit=500, stream="main")
+
+    def page_deep(db: Database) -> object:
+        with db.transaction() as cur:
+            return states.list_states(
+                cur, limit=100, stream="main", before=(START + timedelta(minutes=1500), "T500", "main")
+            )
+
+    def active(db: Database) -> object:
+        with db.transaction() as cur:
+            return states.list_states(cur, limit=100, stream="main", statuses=["ACTIVE"])
+
+    def counts(db: Database) -> object:
+        with db.transaction() as cur:
+            return states.count_states(cur, "main")
+
+    queries = {"latest 500": (latest, "<= 10 ms"), "deep page": (page_deep, "<= 50 ms"), "active": (active, "<= 50 ms")}
+    for name, (run, target) in {**queries, "counts": (counts, "<= 50 ms")}.items():
+        few, many = median_ms(lambda run=run: run(small)), median_ms(lambda run=run: run(large))
+        report(f"{name} at 10,000 events", few, "ms", target)
+        report(f"{name} at 1,000,000 events", many, "ms", target)
+        report(f"{name}: 1,000,000 over 10,000 events", many / few, "x", "<= 1.5 for latest 500")
+
+
+def main() -> None:
+    with TemporaryDirectory(prefix="signalbook-bench-") as folder:
+        base = Path(folder)
+        base.chmod(0o755)
+        with EmbeddedServer(base / "var", run_dir=base / "run") as server:
+            with database(server.url) as db:
+                bench_rebuild(db)
+            with database(server.url) as small, database(server.url) as large:
+                fill(small, SMALL)
+                fill(large, LARGE)
+                bench_lists(small, large)
+
+
+if __name__ == "__main__":
+    main()

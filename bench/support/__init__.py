@@ -1,0 +1,1 @@
+"""What the benchmarks share: load generators, baselines, servers. Programs to run stand one folder up."""
