@@ -28,8 +28,8 @@ from database.jobs import PRUNE_JOB_RUNS
 from database.keeper import DatabaseKeeper, open_database, open_for_command
 from database.notify import Listener
 from database.scheduler import Scheduler
-from telemetry.door import Door
 from telemetry.history.rebuild import fold_older_rows
+from telemetry.parts import Telemetry
 from web import api, assets, auth, dashboards, errors, headers, pages, policy
 from web.services import Services
 from web.serving import doctor, health, metrics, readiness, request_log
@@ -101,8 +101,8 @@ def serve(settings: Settings) -> None:
     db, embedded = open_database(settings, role=settings.role)
     app = create_app(settings, db)
     services: Services = app.extensions["signalbook"]
-    intake: telemetry.parts.Telemetry = app.extensions["telemetry"]
-    keeper = DatabaseKeeper(db, embedded, on_ready=lambda: _prepare_database(db, settings, intake.door))
+    intake: Telemetry = app.extensions["telemetry"]
+    keeper = DatabaseKeeper(db, embedded, on_ready=lambda: _prepare_database(db, settings, intake))
     scheduler = Scheduler(db, JOBS if settings.role != "web" else (), wait_for=keeper.ready)
     listener = Listener(db, {"webhook_tokens": intake.door.refresh}, wait_for=keeper.ready)
     readiness.register(services, keeper=keeper, scheduler=scheduler, intake=intake.check)
@@ -122,10 +122,10 @@ def serve(settings: Settings) -> None:
         log.info("stopped")
 
 
-def _prepare_database(db: Database, settings: Settings, door: Door) -> None:
+def _prepare_database(db: Database, settings: Settings, intake: Telemetry) -> None:
     """Once the schema is up to date: the first login and token, and states for the rows of an older table."""
     first_start(db, settings)
-    door.settle()
+    intake.settle()
     folded = fold_older_rows(db)
     if folded:
         log.info("older_signals_folded", extra={"signals": folded})

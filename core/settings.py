@@ -127,6 +127,16 @@ def _webhook_token(value: str) -> str | None:
     return text
 
 
+def _crash_point(value: str) -> tuple[str, int] | None:
+    """`name` or `name:n`; whether there is such a point is known where it is armed."""
+    if not value.strip():
+        return None
+    found = re.fullmatch(r"([a-z_]{1,40})(?::(\d{1,6}))?", value.strip())
+    if not found:
+        raise ValueError("must look like name or name:3")
+    return found[1], int(found[2] or 1)
+
+
 def _addresses(value: str) -> tuple[str, ...]:
     """Addresses separated by commas; the word `tradingview` stands for TradingView's four."""
     found: list[str] = []
@@ -158,6 +168,7 @@ SETTINGS = (
     Setting("ROLE", _one_of(*ROLES), "all", "all, web (no jobs) or worker (jobs, no pages)"),
     Setting("DEMO", _flag, "0", "1 runs on made-up data in its own stream, marked on every page"),
     Setting("TESTING", _flag, "0", "1 honours the receive-clock header and crash points; never in production"),
+    Setting("CRASH_AT", _crash_point, "", "with TESTING=1: kill the process at this crash point, name or name:n"),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -185,6 +196,7 @@ class Settings:
     role: str
     demo: bool
     testing: bool
+    crash_at: tuple[str, int] | None
 
     @property
     def is_embedded(self) -> bool:
@@ -218,6 +230,8 @@ def load_settings(
     settings = Settings(**values)
     if not settings.demo and any(ipaddress.ip_address(address).is_loopback for address in settings.webhook_allow):
         raise MisconfiguredError("WEBHOOK_ALLOW: loopback is allowed with DEMO=1 only", field="WEBHOOK_ALLOW")
+    if settings.crash_at and not settings.testing:
+        raise MisconfiguredError("CRASH_AT: is allowed with TESTING=1 only", field="CRASH_AT")
     return settings
 
 

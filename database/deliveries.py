@@ -81,6 +81,12 @@ def find_stored(cur: Cursor, receipt_ids: Sequence[UUID]) -> set[UUID]:
     return {row.receipt_id for row in cur.fetchall()}
 
 
+def has_any(cur: Cursor) -> bool:
+    """Whether anything was ever delivered."""
+    cur.execute(SQL.has_any)
+    return bool(cur.fetchone().found)
+
+
 def probe(cur: Cursor) -> None:
     """Raise if the log cannot be written now."""
     cur.execute(SQL.probe)

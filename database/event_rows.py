@@ -41,7 +41,10 @@ _FROM_ROW = {name: name for name in _SAME} | {name: column for column, name in _
 
 
 def row_of(event_key: str, event: LifecycleEvent, raw: dict[str, str]) -> dict[str, Any]:
-    """Column -> value, of the columns that are known. `raw` maps receipts to bodies as JSON text; a telemetry body stands in its own column."""
+    """Column -> value, of the columns that are known.
+
+    `raw` maps receipts to bodies as JSON text; a telemetry body stands in its own column.
+    """
     signal_time = event.signal_time or (event.event_time if event.kind in (Kind.SIGNAL_CREATED, Kind.ENTRY) else None)
     new_york = to_new_york(signal_time) if signal_time else None
     body = raw.get(str(event.receipt_id)) if event.telemetry is None else None

@@ -11,6 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from automated_signals_state import Facts, fold
 from core.lifecycle import Kind, LifecycleEvent
@@ -26,9 +27,10 @@ NOTIFY_BYTES = 7000
 
 
 class Outcome(StrEnum):
-    """What became of an event: a new fact, the same fact again, another version of a one-shot, one more value of a minute."""
+    """What became of an event: new, the same again, another version of a one-shot, one more value of a minute."""
 
     NEW = "accepted"
+    DUPLICATE = "duplicate"
     MERGED = "merged"
     CONFLICT = "conflict"
 
@@ -48,7 +50,7 @@ def append_events(cur: Cursor, events: Sequence[LifecycleEvent], *, raw: dict[st
         held[event.stream, event.trade_id].add(event)
     states.save_facts(cur, held)
     notify(cur, sorted(keys))
-    return [_outcome(event, new) for event in events]
+    return _outcomes(cur, events, new)
 
 
 def add_rows(cur: Cursor, events: Iterable[LifecycleEvent], raw: dict[str, str]) -> set[tuple[str, int]]:
@@ -131,7 +133,23 @@ def _extreme(choose: Any, *values: Decimal | None) -> Decimal | None:
     return choose(known) if known else None
 
 
-def _outcome(event: LifecycleEvent, new: set[tuple[str, int]]) -> Outcome:
-    if (event.event_key, event.source.rank) in new:
+def _outcomes(cur: Cursor, events: Sequence[LifecycleEvent], new: set[tuple[str, int]]) -> list[Outcome]:
+    known = [event for event in events if (event.event_key, event.source.rank) not in new]
+    held: dict[tuple[str, int], tuple[str, UUID | None]] = {}
+    if any(event.kind is not Kind.MFE_UPDATE for event in known):
+        cur.execute(SQL.list_checksums, {"event_keys": sorted({event.event_key for event in known})})
+        held = {(row.event_key, row.source_rank): (row.payload_checksum, row.receipt_id) for row in cur.fetchall()}
+    return [_outcome(event, new, held) for event in events]
+
+
+def _outcome(
+    event: LifecycleEvent, new: set[tuple[str, int]], held: dict[tuple[str, int], tuple[str, UUID | None]]
+) -> Outcome:
+    key = (event.event_key, event.source.rank)
+    if key in new:
         return Outcome.NEW
-    return Outcome.MERGED if event.kind is Kind.MFE_UPDATE else Outcome.CONFLICT
+    if event.kind is Kind.MFE_UPDATE:
+        return Outcome.MERGED
+    checksum, receipt_id = held[key]
+    is_same = checksum == event.content_hash and receipt_id != event.receipt_id
+    return Outcome.DUPLICATE if is_same else Outcome.CONFLICT

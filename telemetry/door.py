@@ -106,7 +106,7 @@ class Door:
         with self._db.transaction(statement_timeout_ms=1000) as cur:
             rows = tokens.list_valid_tokens(cur, now=self._clock.now())
         streams = self._from_settings | {bytes(row.token_hash): (row.stream, row.expires_at) for row in rows}
-        if streams != self._streams:
+        if streams != self._streams or not self._path.exists():
             self._streams = streams
             self._write_cache()
 

@@ -10,7 +10,7 @@ import itertools
 import logging
 import time
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,8 @@ from telemetry.writer import Writer
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1.2
+REFUSED = "quarantined"
+REFUSED_ANSWER = {"message": "Stored, but not understood: the database refused a value", "error": "refused value"}
 UNDERSTOOD = frozenset({"accepted", "duplicate", "conflict", "merged"})
 
 
@@ -55,12 +57,21 @@ class Intake:
         self._journalled = itertools.count(1)
 
     def receive(
-        self, body: bytes, *, stream: str, content_type: str, source_ip: str, received_at: datetime | None = None
+        self,
+        body: bytes,
+        *,
+        stream: str,
+        content_type: str,
+        source_ip: str,
+        token: str | None = None,
+        received_at: datetime | None = None,
     ) -> Answer:
         """Store one authenticated delivery and say what became of it."""
         started = time.perf_counter()
         received_at = received_at or self._clock.now()
         masked, _found = mask_tokens(body, self._door.is_known)
+        if token is not None:  # its own token may stand anywhere in the body, not only under the usual keys
+            masked, _found = mask_tokens(masked, (token,))
         record = Record(
             receipt_id=uuid7(received_at),
             received_at=received_at,
@@ -107,6 +118,8 @@ def answer_to(prepared: Prepared, stored: StoredDelivery | None, *, is_journalle
     if stored is None and not is_journalled:
         body = {"success": False, "status": "refused", "stored": None, "message": "Not stored; send it again."}
         return Answer(503, {**body, "error": body["message"]}, retry_after=5)
+    if prepared.is_understood and stored is not None and stored.status == REFUSED:
+        prepared = replace(prepared, is_understood=False, answer=REFUSED_ANSWER)
     result = prepared.answer
     status = prepared.delivery.status if stored is None else stored.status
     if stored is None and prepared.is_understood:

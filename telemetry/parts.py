@@ -9,6 +9,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from core.clock import Clock
 from core.settings import Settings
+from database import deliveries
 from database.engine import Database
 from telemetry.door import Door
 from telemetry.intake import Intake
@@ -21,6 +22,7 @@ from telemetry.writer import Writer
 
 log = logging.getLogger(__name__)
 
+IN_FLIGHT_SECONDS = 3.0  # a younger alert is simply being stored
 REHEARSE_EVERY = 50
 """Under test, one alert in so many is answered from the journal alone, so that this way stays in use."""
 
@@ -50,13 +52,20 @@ class Telemetry:
         self.writer.stop()
         self.journal.close()
 
+    def settle(self) -> None:
+        """The database is ready: it says which tokens are valid, and whether the data directory has been lost."""
+        with self.db.transaction() as cur:
+            has_deliveries = deliveries.has_any(cur)
+        self.journal.judge_persistence(seen_before=has_deliveries)
+        self.door.settle()
+
     def check(self) -> tuple[str, str]:
         """Can an alert be stored? (status, detail) for the readiness report, from memory."""
         stats = self.journal.stats()
         if not stats.ok:
             status = "fail" if self.writer.is_broken else "warn"
             return status, "the journal cannot be written; alerts go to the database only"
-        if stats.pending:
+        if stats.oldest_age_seconds > IN_FLIGHT_SECONDS:
             return (
                 "warn",
                 f"{stats.pending} alerts wait for the database, the oldest for {stats.oldest_age_seconds:.0f} s",

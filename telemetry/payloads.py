@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
+MAX_ID = 2**63 - 1
 
 
 class DeliveryQuery(BaseModel):
@@ -14,8 +15,10 @@ class DeliveryQuery(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     limit: int = Field(DEFAULT_LIMIT, description="1 to 500; 0 and less give 50, more gives 500")
-    after_id: int | None = Field(None, description="only deliveries with a larger id")
-    before_id: int | None = Field(None, description="only deliveries with a smaller id: the next page")
+    after_id: int | None = Field(None, ge=-MAX_ID, le=MAX_ID, description="only deliveries with a larger id")
+    before_id: int | None = Field(
+        None, ge=-MAX_ID, le=MAX_ID, description="only those with a smaller id: the next page"
+    )
     status: str | None = Field(None, max_length=40, description="accepted, duplicate, quarantined ...")
     dialect: str | None = Field(None, max_length=40)
 
@@ -27,7 +30,7 @@ class DeliveryQuery(BaseModel):
 class DeliveryPath(BaseModel):
     """One delivery."""
 
-    delivery_id: int = Field(..., ge=1, le=2**63 - 1)
+    delivery_id: int = Field(..., ge=1, le=MAX_ID)
 
 
 class ConnectionQuery(BaseModel):

@@ -1,7 +1,7 @@
 """Deliveries as the API and the pages show them. Pure.
 
-For programs: plain JSON values, times in ISO UTC. For people: bodies as text where they are text and in hex where they are
-not, repairs as what was removed and inserted in its place.
+For programs: plain JSON values, times in ISO UTC. For people: bodies as text where they are text and in hex where they
+are not, repairs as what was removed and inserted in its place.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -151,17 +152,23 @@ def hex_lines(raw: bytes) -> str:
 
 
 def repair_pieces(raw: bytes, edits: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    """The body cut at its edits: (`same`, `removed`, `inserted` or `gap`, text); what lies far from an edit is a gap."""
+    """The body cut at its edits: (`same`, `removed`, `inserted` or `gap`, text); far from an edit it is a gap."""
     pieces: list[tuple[str, str]] = []
     done = 0
     for edit in edits:
-        removed = str(edit["removed"]).encode()
         pieces += _between(raw[done : edit["offset"]], is_first=done == 0)
-        pieces += [
-            (kind, text) for kind, text in (("removed", edit["removed"]), ("inserted", edit["inserted"])) if text
-        ]
-        done = edit["offset"] + len(removed)
+        pieces += [(kind, edit[kind]) for kind in ("removed", "inserted") if edit[kind]]
+        done = edit["offset"] + len(edit["removed"].encode())
     return [*pieces, *_between(raw[done:], is_last=True)]
+
+
+def latency(milliseconds: Decimal | float | None) -> str:
+    """A short duration: `0.8 ms`, `12 ms`, `1.2 s`."""
+    if milliseconds is None:
+        return "—"
+    if milliseconds < 1000:
+        return f"{milliseconds:.{1 if milliseconds < 10 else 0}f} ms"
+    return f"{milliseconds / 1000:.1f} s"
 
 
 def address_faults(base_url: str) -> list[str]:
@@ -170,7 +177,7 @@ def address_faults(base_url: str) -> list[str]:
     faults = []
     if parts.scheme != "https":
         faults.append(
-            "It is not https: the token in the address would travel readable, and a redirect loses the alert."
+            "It is not https: the token in it would travel readable, and a redirect to https loses the alert."
         )
     if parts.port not in WEB_PORTS:
         faults.append(f"Its port is {parts.port}: TradingView posts to ports 80 and 443 only.")
@@ -195,9 +202,8 @@ def _between(part: bytes, *, is_first: bool = False, is_last: bool = False) -> I
 
 def _trade_ids(fused: dict[str, Any]) -> list[str]:
     members = fused.get("signals") or fused.get("events") or [fused]
-    found = (
-        [member.get("trade_id") for member in members if isinstance(member, dict)] if isinstance(members, list) else []
-    )
+    listed = members if isinstance(members, list) else []
+    found = [member.get("trade_id") for member in listed if isinstance(member, dict)]
     return list(dict.fromkeys(trade_id for trade_id in found if isinstance(trade_id, str) and trade_id))
 
 

@@ -13,6 +13,7 @@ from database.events import Outcome, append_events
 from telemetry.prepare import Prepared, single_bodies
 
 ACCEPTED = "accepted"
+WORST_FIRST = (Outcome.CONFLICT, Outcome.MERGED, Outcome.DUPLICATE)
 
 
 def project(cur: Cursor, group: Sequence[Prepared], stored: dict[UUID, StoredDelivery]) -> dict[UUID, StoredDelivery]:
@@ -35,4 +36,4 @@ def project(cur: Cursor, group: Sequence[Prepared], stored: dict[UUID, StoredDel
 def _status(held: str, outcomes: Sequence[Outcome]) -> str:
     if held != ACCEPTED or not outcomes or Outcome.NEW in outcomes:
         return held
-    return (Outcome.CONFLICT if Outcome.CONFLICT in outcomes else Outcome.MERGED).value
+    return next(outcome for outcome in WORST_FIRST if outcome in outcomes).value

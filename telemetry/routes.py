@@ -29,16 +29,16 @@ from telemetry.dialects.body import MAX_BYTES
 from telemetry.dialects.masking import find_body_tokens
 from telemetry.history.rebuild import replay_quarantined
 from telemetry.parts import Telemetry
-from telemetry.payloads import ConnectionQuery, DeliveryPath, DeliveryQuery
+from telemetry.payloads import MAX_ID, ConnectionQuery, DeliveryPath, DeliveryQuery
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 RECEIVE_CLOCK_HEADER = "X-Signalbook-Received-At"
 ALLOWED_STREAM = "main"
+MAX_BODY_TOKENS = 10
 OVERLAP = timedelta(hours=24)
 PAGE_SIZE = 50
-MAX_ID = 2**63 - 1
 
 webhook = Blueprint("webhook", __name__)
 pages = Blueprint("telemetry_pages", __name__)
@@ -68,10 +68,11 @@ def receive() -> Response:
 
 def _receive(candidates: list[str]) -> Response:
     body = _body()
-    stream = _stream(candidates or find_body_tokens(body))
+    stream, token = _entrance(candidates or find_body_tokens(body)[:MAX_BODY_TOKENS])
     answer = parts().intake.receive(
         body,
         stream=stream,
+        token=token,
         content_type=request.content_type or "",
         source_ip=request.remote_addr or "",
         received_at=_receive_clock(),
@@ -97,17 +98,20 @@ def _body() -> bytes:
     return body
 
 
-def _stream(candidates: list[str]) -> str:
-    """The stream of the first valid token, else that of an allowed address. Raises NotFoundError or TryAgainError."""
+def _entrance(candidates: list[str]) -> tuple[str, str | None]:
+    """The stream of the first valid token and that token, else the stream of an allowed address.
+
+    Raises NotFoundError or TryAgainError.
+    """
     door = parts().door
     refusal: NotFoundError | TryAgainError = NotFoundError("There is no such webhook.")
     for token in candidates:
         try:
-            return door.stream_of(token)
+            return door.stream_of(token), token
         except (NotFoundError, TryAgainError) as error:
             refusal = error
     if request.remote_addr in parts().settings.webhook_allow:
-        return ALLOWED_STREAM
+        return ALLOWED_STREAM, None
     measures.REFUSED.labels(refusal.code).inc()
     raise refusal
 
@@ -184,7 +188,7 @@ def telemetry_page() -> ResponseReturnValue:
     """The delivery log for people: a page of it, and one delivery beside it."""
     if receipt := request.args.get("receipt"):
         return _page_of_receipt(receipt)
-    chosen = {name: request.args.get(name) or None for name in ("status", "dialect")}
+    chosen = {name: request.args.get(name, "").replace("\x00", "") or None for name in ("status", "dialect")}
     before_id, after_id, delivery_id = (_id_argument(name) for name in ("before_id", "after_id", "delivery"))
     with parts().db.transaction() as cur:
         rows = deliveries.list_deliveries(cur, limit=PAGE_SIZE + 1, before_id=before_id, after_id=after_id, **chosen)

@@ -58,6 +58,11 @@ def test_a_new_fact_is_accepted_and_its_repeat_is_a_conflict(db: Database) -> No
     assert append(db, [event(Kind.ENTRY, 9)]) == [Outcome.CONFLICT]
 
 
+def test_the_same_content_again_is_a_duplicate(db: Database) -> None:
+    append(db, [event(Kind.BE_TRIGGERED, 1, content_hash="same")])
+    assert append(db, [event(Kind.BE_TRIGGERED, 3, content_hash="same")]) == [Outcome.DUPLICATE]
+
+
 def test_a_second_update_of_a_minute_is_merged(db: Database) -> None:
     first = event(Kind.MFE_UPDATE, 1, no_be_mfe_r=Decimal("0.5"), mae_r=Decimal("-0.2"), current_price=Decimal(10))
     second = event(Kind.MFE_UPDATE, 1.2, no_be_mfe_r=Decimal("0.4"), mae_r=Decimal("-0.3"), current_price=Decimal(11))

@@ -31,12 +31,19 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ("LOG_LEVEL", "loud"),
         ("ROLE", "leader"),
         ("DEMO", "perhaps"),
+        ("CRASH_AT", "before_reply"),
+        ("CRASH_AT", "before reply"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(MisconfiguredError, match=name) as caught:
         load_settings({name: value})
     assert caught.value.field == name
+
+
+def test_a_crash_point_is_taken_from_tests_only() -> None:
+    assert load_settings({"TESTING": "1", "CRASH_AT": "before_reply"}).crash_at == ("before_reply", 1)
+    assert load_settings({"TESTING": "1", "CRASH_AT": "after_commit:3"}).crash_at == ("after_commit", 3)
 
 
 def test_a_secret_never_stands_in_the_message_that_refuses_it() -> None:

@@ -77,7 +77,7 @@ def _unknown(error: Exception) -> Response:
 def _wants_page() -> bool:
     if request.path.startswith("/api/"):
         return False
-    return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "text/html"
+    return "text/html" in request.headers.get("Accept", "")  # programs that take anything get the problem document
 
 
 def _answer(status: int, code: str, detail: str, *, field: str | None = None) -> Response:
@@ -87,7 +87,7 @@ def _answer(status: int, code: str, detail: str, *, field: str | None = None) ->
         page = render_template("error.html", status=status, title=title, message=detail, request_id=request_id)
         return Response(page, status, mimetype="text/html")
     problem: dict[str, Any] = {
-        "type": f"/docs/errors#{code}",
+        "type": f"urn:signalbook:error:{code}",
         "title": title,
         "status": status,
         "detail": detail,

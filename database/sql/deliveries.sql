@@ -118,3 +118,7 @@ UPDATE telemetry_automated_signals_log
 SET status = %(status)s, dialect = %(dialect)s, raw_payload = %(raw_payload)s::jsonb, fused_event = %(fused_event)s::jsonb,
     validation_error = %(validation_error)s, handler_result = %(handler_result)s::jsonb, repair = %(repair)s::jsonb
 WHERE receipt_id = %(receipt_id)s;
+
+-- name: has_any
+-- Whether anything was ever delivered: then a missing data directory has been lost, not never made.
+SELECT EXISTS (SELECT FROM telemetry_automated_signals_log WHERE receipt_id IS NOT NULL) AS found;

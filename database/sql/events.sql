@@ -94,3 +94,9 @@ LOCK TABLE trade_states, automated_signals IN EXCLUSIVE MODE;
 -- name: notify_signals
 -- Tell every process which signals have changed.
 SELECT pg_notify('signals', %(payload)s);
+
+-- name: list_checksums
+-- What is held of these facts: the same again, or another version?
+SELECT event_key, source_rank, payload_checksum, receipt_id
+FROM automated_signals
+WHERE event_key = ANY(%(event_keys)s::text[]) AND revoked_at IS NULL;

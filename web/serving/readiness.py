@@ -28,7 +28,9 @@ class JobWatch:
 
     def check(self) -> Check:
         """A warning that names the late jobs."""
-        late = ", ".join(f"{overdue.job} by {overdue.late_by.total_seconds() / 60:.0f} min" for overdue in self._overdue)
+        late = ", ".join(
+            f"{overdue.job} by {overdue.late_by.total_seconds() / 60:.0f} min" for overdue in self._overdue
+        )
         return Check("warn", f"late: {late}") if late else Check("pass", "on time")
 
 
