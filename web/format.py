@@ -24,6 +24,7 @@ PATTERNS: Mapping[str, str] = {
     "full": "%Y-%m-%d %H:%M:%S",
     "minute": "%Y-%m-%d %H:%M",
     "time": "%H:%M:%S",
+    "clock": "%H:%M",
     "date": "%Y-%m-%d",
 }
 _WIDE = Context(prec=400)

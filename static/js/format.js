@@ -11,6 +11,7 @@ const PARTS = {
   full: ["date", "time"],
   minute: ["date", "minute"],
   time: ["time"],
+  clock: ["minute"],
   date: ["date"],
 };
 

@@ -44,22 +44,23 @@ class Leg:
     end: str
     ended_at: datetime | None
     result_r: Decimal | None
-    is_undecided: bool
 
 
 def legs(state: Any) -> tuple[Leg, Leg]:
     """The No-BE leg and the BE leg of a trade."""
     ended = state.exit_kind or ""
-    no_be = Leg(
-        "No-BE", "stays at the original stop", state.no_be_mfe_r, ended, state.exit_at, state.no_be_result_r, False
-    )
+    no_be = Leg("No-BE", "stays at the original stop", state.no_be_mfe_r, ended, state.exit_at, state.no_be_result_r)
     if state.be_exit_at:
         end, at = "EXIT_BE", state.be_exit_at
     else:
         end, at = ended, state.exit_at
-    moved = state.be_triggered_at or state.be_exit_at
-    stop = "was moved to the entry" if moved else "moves to the entry at +1R"
-    be = Leg("BE", stop, state.be_mfe_r, end, at, state.be_result_r, bool(end) and state.be_result_r is None)
+    if state.be_triggered_at:
+        stop = "was moved to the entry"
+    elif state.be_exit_at:
+        stop = "is said to have stood at the entry" if state.be_result_r is None else "was moved to the entry"
+    else:
+        stop = "moves to the entry at +1R"
+    be = Leg("BE", stop, state.be_mfe_r, end, at, state.be_result_r)
     return no_be, be
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from core.lifecycle import BAR, mfe_slot
 
 RUN_SHOWN = 3
+RUN_WORTH_FOLDING = 8
+_WITH_PLAN = ("SIGNAL_CREATED", "ENTRY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,11 @@ def delay_of(event: Any) -> timedelta | None:
 
 def values_of(event: Any) -> list[tuple[str, str, Any]]:
     """(label, kind, value) of what an event says in numbers."""
-    is_update = event.event_type == "MFE_UPDATE"
+    is_plan = event.event_type in _WITH_PLAN  # the others only repeat it
     told = (
-        ("entry", "price", None if is_update else event.entry_price),
-        ("stop", "price", None if is_update else event.stop_loss),
-        ("risk", "points", None if is_update else event.risk_distance),
+        ("entry", "price", event.entry_price if is_plan else None),
+        ("stop", "price", event.stop_loss if is_plan else None),
+        ("risk", "points", event.risk_distance if is_plan else None),
         ("exit", "price", event.exit_price),
         ("No-BE", "r", event.no_be_mfe),
         ("BE", "r", event.be_mfe),
@@ -64,7 +66,7 @@ def folded(events: Sequence[Any], *, is_whole: bool = False) -> Iterator[Any]:
 
 
 def _fold(run: list[Any]) -> Iterator[Any]:
-    if len(run) <= 2 * RUN_SHOWN + 1:
+    if len(run) < 2 * RUN_SHOWN + RUN_WORTH_FOLDING:
         yield from run
         return
     hidden = run[RUN_SHOWN:-RUN_SHOWN]

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -91,6 +91,12 @@ def read_cursor(text: str | None) -> Place | None:
 def tick_of(symbol: str | None) -> Decimal:
     """The price step to write prices with; that of the index futures where the symbol is not known."""
     return (tick_size(symbol) if symbol else None) or DEFAULT_TICK
+
+
+def clock_after(signal_time: datetime | None, at: datetime | None) -> str:
+    """How to write an instant beside its signal time: by the clock alone while that can mean only one day."""
+    is_near = signal_time is not None and at is not None and timedelta() <= at - signal_time < timedelta(hours=24)
+    return "clock" if is_near else "minute"
 
 
 def is_trade(state: Any) -> bool:

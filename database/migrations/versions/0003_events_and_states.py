@@ -211,6 +211,7 @@ COMMENT ON TABLE trade_states IS 'the fold of events: facts is the lattice value
 CREATE INDEX trade_states_time ON trade_states (stream, signal_time DESC NULLS LAST, trade_id DESC);
 CREATE INDEX trade_states_status ON trade_states (stream, status, signal_time DESC NULLS LAST, trade_id DESC);
 CREATE INDEX trade_states_id ON trade_states (trade_id);
+CREATE INDEX trade_states_counts ON trade_states (stream, status) WHERE NOT flags @> ARRAY['phantom'];
 """
 
 DOWN = """

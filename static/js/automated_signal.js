@@ -1,0 +1,21 @@
+/* The life of one signal: current every ten seconds, neighbours by keys. */
+
+import { onKey } from "./base.js";
+import { offerCopies } from "./copy.js";
+import { keepCurrent, patchParts } from "./live.js";
+import { patchRows, walkByKeys } from "./rows.js";
+
+const SECONDS = 10;
+
+keepCurrent(SECONDS, (page) => {
+  patchParts(page);
+  patchRows([...page.querySelector("[data-rows] tbody").rows]);
+});
+
+walkByKeys();
+offerCopies();
+for (const link of document.querySelectorAll(".head-ways [data-key]")) {
+  const words = link.rel === "prev" ? "the signal before" : "the signal after";
+  onKey(link.dataset.key, words, () => link.click());
+}
+onKey("Escape", "all signals", () => document.querySelector("[data-up]").click());

@@ -1,0 +1,22 @@
+/* The list of signals: current every ten seconds, walked through by keys. */
+
+import { onKey } from "./base.js";
+import { keepCurrent, patchParts } from "./live.js";
+import { patchRows, walkByKeys } from "./rows.js";
+
+const SECONDS = 10;
+
+keepCurrent(SECONDS, (page) => {
+  const fresh = page.querySelector("[data-rows] tbody");
+  // From an empty list to a first signal, or back, the page changes its shape.
+  if (Boolean(fresh) !== Boolean(document.querySelector("[data-rows]"))) return location.reload();
+  patchParts(page);
+  if (fresh) patchRows([...fresh.rows]);
+});
+
+if (document.querySelector("[data-rows]")) walkByKeys();
+for (const link of document.querySelectorAll(".tabs [data-key]")) {
+  onKey(link.dataset.key, link.firstChild.textContent.trim(), () => {
+    location.href = document.querySelector(`.tabs [data-key="${link.dataset.key}"]`).href;
+  });
+}

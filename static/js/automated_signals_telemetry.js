@@ -1,0 +1,132 @@
+/* The delivery log: one delivery beside the list, new ones on top as they come, quarantined ones replayed. */
+
+import { onKey } from "./base.js";
+import { offerCopies } from "./copy.js";
+import { fetchPage, keepCurrent } from "./live.js";
+import { addAbove, isAtTop, rows, select, walkByKeys } from "./rows.js";
+
+const SECONDS = 5;
+const OVERLAP = 40; // ids are given before rows are stored, so a smaller one may come a little later
+const MOST_ROWS = 400;
+
+const split = document.querySelector("[data-split]");
+const panel = document.querySelector("[data-panel]");
+const live = document.querySelector("[data-live]");
+const freshButton = document.querySelector("[data-fresh]");
+let waiting = [];
+
+const idOf = (row) => Number(row.dataset.id);
+
+/** Show the delivery of an address beside the list, or none. */
+async function show(address, { isNew = true } = {}) {
+  const id = new URL(address, location.href).searchParams.get("delivery");
+  try {
+    const page = id ? await fetchPage(address) : null;
+    panel.replaceChildren(...(page ? page.querySelector("[data-panel]").childNodes : []));
+  } catch {
+    location.href = address;
+    return;
+  }
+  panel.scrollTop = 0;
+  split.toggleAttribute("data-open", Boolean(id));
+  select(rows().find((row) => row.dataset.id === id));
+  if (isNew) history.pushState(null, "", address);
+  offerCopies(panel);
+}
+
+function withoutDelivery() {
+  const address = new URL(location.href);
+  address.searchParams.delete("delivery");
+  return address.pathname + address.search;
+}
+
+function close() {
+  if (!split.hasAttribute("data-open")) return;
+  const link = rows().find((row) => row.getAttribute("aria-selected"))?.querySelector("[data-open]");
+  show(withoutDelivery()).then(() => link?.focus({ preventScroll: true }));
+}
+
+function onClick(event) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  const row = event.target.closest?.("[data-rows] tbody tr");
+  const link = row?.querySelector("[data-open]");
+  if (link && !getSelection().toString()) {
+    event.preventDefault();
+    show(link.href);
+  } else if (event.target.closest?.("[data-close]")) {
+    event.preventDefault();
+    close();
+  }
+}
+
+/** The log since the newest row that is here, in the same filter. */
+function addressOfNews() {
+  const address = new URL(withoutDelivery(), location.href);
+  const newest = Math.max(0, ...[...rows(), ...waiting].map(idOf));
+  address.searchParams.set("after_id", String(Math.max(0, newest - OVERLAP)));
+  return address.href;
+}
+
+function takeNews(page) {
+  const found = [...page.querySelectorAll("[data-rows] tbody tr")];
+  const known = new Set([...rows(), ...waiting].map(idOf));
+  const fresh = found.filter((row) => !known.has(idOf(row)));
+  if (!rows().length && fresh.length) return location.reload();
+  if (fresh.length && fresh.length === found.length && page.querySelector("[data-older]")) return location.reload();
+  waiting = [...fresh, ...waiting];
+  if (isAtTop() && !split.hasAttribute("data-open")) return insert();
+  freshButton.hidden = !waiting.length;
+  freshButton.textContent = `${waiting.length} new`;
+}
+
+function insert() {
+  addAbove(waiting.sort((one, other) => idOf(other) - idOf(one)));
+  waiting = [];
+  freshButton.hidden = true;
+  rows().slice(MOST_ROWS).forEach((row) => row.remove());
+  const older = document.querySelector("[data-older]");
+  if (!older) return;
+  const address = new URL(older.href);
+  address.searchParams.set("before_id", rows().at(-1).dataset.id);
+  older.href = address.href;
+}
+
+/** Ask for a replay, say what came of it, and show the page as it is now. */
+async function replay(button) {
+  const result = button.parentElement.querySelector("[data-replay-result]");
+  button.disabled = true;
+  result.textContent = "Working …";
+  try {
+    const token = document.querySelector('meta[name="csrf-token"]').content;
+    const answer = await fetch(button.dataset.replay, { method: "POST", headers: { "X-CSRFToken": token } });
+    const found = await answer.json();
+    if (!answer.ok) throw new Error(found.error);
+    result.textContent = `${found.understood} of ${found.tried} understood now.`;
+    if (found.understood) location.reload();
+  } catch (error) {
+    result.textContent = `Not replayed: ${error.message}`;
+  }
+  button.disabled = false;
+}
+
+if (split) {
+  walkByKeys();
+  onKey("Escape", "close the delivery", close);
+  document.addEventListener("click", onClick);
+  window.addEventListener("popstate", () => show(location.href, { isNew: false }));
+  freshButton.addEventListener("click", () => {
+    document.querySelector("[data-rows]").scrollTop = 0;
+    insert();
+  });
+}
+if (live) keepCurrent(SECONDS, split ? takeNews : (page) => page.querySelector("[data-rows]") && location.reload(), addressOfNews);
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-replay]");
+  if (button) replay(button);
+});
+const filters = document.querySelector("[data-filters]");
+if (filters) {
+  filters.querySelector("button").hidden = true;
+  filters.addEventListener("change", () => filters.requestSubmit());
+}
+offerCopies();

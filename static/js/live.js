@@ -1,0 +1,83 @@
+/* Keeps a page current by asking for it again, and says when it was last current. */
+
+import { age } from "./format.js";
+import { onKey, renderTimes } from "./base.js";
+
+const PATIENCE_MS = 8000;
+
+/** Fetch a page of ours and parse it. Follows the way to the login when the session has ended. */
+export async function fetchPage(address) {
+  const answer = await fetch(address, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE_MS) });
+  if (answer.redirected && new URL(answer.url).pathname === "/login") location.reload();
+  if (!answer.ok) throw new Error(`answered ${answer.status}`);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  renderTimes(page);
+  return page;
+}
+
+/** Every `seconds`, while the page can be seen, fetch `address()` and hand it to `apply`. Returns the check itself. */
+export function keepCurrent(seconds, apply, address = () => location.href) {
+  let isRunning = false;
+  async function check() {
+    if (isRunning || document.hidden) return;
+    isRunning = true;
+    try {
+      apply(await fetchPage(address()));
+      sayFresh();
+    } catch {
+      sayStale();
+    } finally {
+      isRunning = false;
+    }
+  }
+  onKey("r", "refresh now", check);
+  setInterval(check, seconds * 1000);
+  document.addEventListener("visibilitychange", check);
+  return check;
+}
+
+/** Put the parts of `page` that have changed in the place of ours; what is unfolded stays so. */
+export function patchParts(page) {
+  for (const part of document.querySelectorAll("[data-part]")) {
+    const fresh = page.querySelector(`[data-part="${part.dataset.part}"]`);
+    if (fresh && !isSame(part, fresh)) part.replaceChildren(...fresh.childNodes);
+  }
+}
+
+/** True if two elements say the same; titles of times differ by what was pointed at. */
+export function isSame(one, other) {
+  const [ours, theirs] = [one.cloneNode(true), other.cloneNode(true)];
+  for (const copy of [ours, theirs]) {
+    copy.querySelectorAll("time").forEach((time) => time.removeAttribute("title"));
+    copy.querySelectorAll("[data-freshness]").forEach((note) => note.replaceChildren());
+    copy.removeAttribute("aria-selected");
+  }
+  return ours.isEqualNode(theirs);
+}
+
+function sayFresh() {
+  const note = document.querySelector("[data-freshness]");
+  const time = note?.querySelector("time");
+  if (!time) return;
+  time.dateTime = new Date().toISOString();
+  note.classList.remove("stale");
+  note.replaceChildren("checked ", time);
+  renderTimes(note);
+}
+
+function sayStale() {
+  const note = document.querySelector("[data-freshness]");
+  const time = note?.querySelector("time");
+  if (!time) return;
+  note.classList.add("stale");
+  note.replaceChildren("stale: no answer since ", time);
+}
+
+function tellAges() {
+  for (const element of document.querySelectorAll("[data-age]")) {
+    const text = `${age(Math.max(0, (Date.now() - new Date(element.dataset.age).valueOf()) / 1000))} ago`;
+    if (element.textContent !== text) element.textContent = text;
+  }
+}
+
+setInterval(tellAges, 1000);

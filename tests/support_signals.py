@@ -1,0 +1,38 @@
+"""Lives of signals for tests of pages: events that are appended as every feature appends them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from core.lifecycle import Kind, LifecycleEvent, mfe_slot
+from database.engine import Database
+from database.events import append_events
+
+START = datetime(2025, 12, 10, 14, 31, tzinfo=UTC)  # 09:31 in New York
+MINUTE = timedelta(minutes=1)
+
+
+def event(trade_id: str, kind: Kind, minute: int = 0, **given: Any) -> LifecycleEvent:
+    """An event that is received `minute` minutes after START, with the numbers of a plain long trade."""
+    received_at = START + minute * MINUTE
+    numbers: dict[str, Any] = {"direction": "long", "symbol": "MNQ1!"}
+    if kind is Kind.ENTRY:
+        numbers |= {"entry_price": Decimal("20500.5"), "stop_loss": Decimal("20490")}
+    if kind is Kind.MFE_UPDATE:
+        numbers |= {"slot": mfe_slot(received_at)}
+    given = {"stream": "main", "content_hash": f"{trade_id}-{kind}-{minute}", "received_at": received_at} | given
+    return LifecycleEvent(trade_id=trade_id, kind=kind, **numbers | given)
+
+
+def add(db: Database, *events: LifecycleEvent) -> None:
+    """Append the events in a transaction of their own."""
+    with db.transaction() as cur:
+        append_events(cur, events)
+
+
+def mfe(trade_id: str, minute: int, be: str, no_be: str, mae: str = "-0.25") -> LifecycleEvent:
+    """One minute's excursions in R."""
+    values = {"be_mfe_r": Decimal(be), "no_be_mfe_r": Decimal(no_be), "mae_r": Decimal(mae)}
+    return event(trade_id, Kind.MFE_UPDATE, minute, **values)
