@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from dotenv import dotenv_values
 from flask_openapi3 import Info, OpenAPI
 from prometheus_client import REGISTRY
 
@@ -22,33 +19,27 @@ import web.cli
 import web.format
 from core.errors import MisconfiguredError
 from core.jobs import Job
-from core.settings import ROLES, Settings, load_settings
+from core.settings import ROLES, Settings
 from database.engine import Database
 from database.jobs import PRUNE_JOB_RUNS
 from database.keeper import DatabaseKeeper, open_database, open_for_command
 from database.notify import Listener
 from database.scheduler import Scheduler
-from telemetry.history.rebuild import fold_older_rows
 from telemetry.parts import Telemetry
 from web import api, assets, auth, dashboards, errors, headers, pages, policy
+from web.live import routes as live
 from web.services import Services
 from web.serving import doctor, health, metrics, readiness, request_log
 from web.serving.admission import Admission
+from web.serving.environment import ROOT, settings_of_environment
 from web.serving.first_start import first_start
 from web.serving.keys import load_secrets
 from web.serving.logs import REDACTOR, init_logging
 from web.serving.server import Server
 
-ROOT = Path(__file__).parent
 JOBS: tuple[Job, ...] = (PRUNE_JOB_RUNS,)
 
 log = logging.getLogger("signalbook")
-
-
-def settings_of_environment() -> Settings:
-    """The settings of this process: environment, .env and config/settings.yaml."""
-    env_file = {name: value or "" for name, value in dotenv_values(ROOT / ".env").items()}
-    return load_settings(os.environ, env_file=env_file, yaml_file=ROOT / "config" / "settings.yaml")
 
 
 def create_app(settings: Settings | None = None, db: Database | None = None) -> OpenAPI:
@@ -75,6 +66,7 @@ def create_app(settings: Settings | None = None, db: Database | None = None) -> 
         policy.init_policy,
         web.format.init_format,
         assets.init_assets,
+        live.init_live,
     ):
         init(app)
     _register(app, settings)
@@ -86,7 +78,7 @@ def _register(app: OpenAPI, settings: Settings) -> None:
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)
     if settings.role != "worker":
-        own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint)
+        own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint, live.blueprint)
         for blueprint in (*own, telemetry.routes.webhook, telemetry.routes.pages):
             app.register_blueprint(blueprint)
         app.register_api(telemetry.routes.api)
@@ -102,9 +94,9 @@ def serve(settings: Settings) -> None:
     app = create_app(settings, db)
     services: Services = app.extensions["signalbook"]
     intake: Telemetry = app.extensions["telemetry"]
-    keeper = DatabaseKeeper(db, embedded, on_ready=lambda: _prepare_database(db, settings, intake))
+    keeper = DatabaseKeeper(db, embedded, on_ready=lambda: _prepare(db, settings, intake))
     scheduler = Scheduler(db, JOBS if settings.role != "web" else (), wait_for=keeper.ready)
-    listener = Listener(db, {"webhook_tokens": intake.door.refresh}, wait_for=keeper.ready)
+    listener = Listener(db, {"webhook_tokens": intake.door.refresh, **live.channels(app)}, wait_for=keeper.ready)
     readiness.register(services, keeper=keeper, scheduler=scheduler, intake=intake.check)
     admission = Admission(assets.wrap_static(app, app.wsgi_app), services.draining)
     server = Server(admission, services.draining, settings)
@@ -122,13 +114,10 @@ def serve(settings: Settings) -> None:
         log.info("stopped")
 
 
-def _prepare_database(db: Database, settings: Settings, intake: Telemetry) -> None:
-    """Once the schema is up to date: the first login and token, and states for the rows of an older table."""
+def _prepare(db: Database, settings: Settings, intake: Telemetry) -> None:
+    """Once the schema is up to date."""
     first_start(db, settings)
     intake.settle()
-    folded = fold_older_rows(db)
-    if folded:
-        log.info("older_signals_folded", extra={"signals": folded})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from core.settings import Settings
 from database import deliveries
 from database.engine import Database
 from telemetry.door import Door
+from telemetry.history.rebuild import fold_older_rows
 from telemetry.intake import Intake
 from telemetry.journal import crash_points
 from telemetry.journal.disk import RealDisk
@@ -53,11 +54,17 @@ class Telemetry:
         self.journal.close()
 
     def settle(self) -> None:
-        """The database is ready: it says which tokens are valid, and whether the data directory has been lost."""
+        """The database is ready: it says which tokens are valid, and whether the data directory has been lost.
+
+        Signals of an older table get their state now.
+        """
         with self.db.transaction() as cur:
             has_deliveries = deliveries.has_any(cur)
         self.journal.judge_persistence(seen_before=has_deliveries)
         self.door.settle()
+        folded = fold_older_rows(self.db)
+        if folded:
+            log.info("older_signals_folded", extra={"signals": folded})
 
     def check(self) -> tuple[str, str]:
         """Can an alert be stored? (status, detail) for the readiness report, from memory."""

@@ -34,6 +34,13 @@ PURE = (
     "core/instruments.py",
     "web/format.py",
     "web/safe_next.py",
+    "web/dashboards/presenting.py",
+    "web/dashboards/facts.py",
+    "web/dashboards/life.py",
+    "web/dashboards/flags.py",
+    "telemetry/presenting.py",
+    "telemetry/history/alert_log.py",
+    *sorted(f"telemetry/dialects/{path.name}" for path in (ROOT / "telemetry" / "dialects").glob("*.py")),
 )
 IMPURE_NAMES = {
     "now",

@@ -31,6 +31,7 @@ POLICY = {
     "pages": Access.LOGIN,
     "pages.preferences": Access.PUBLIC,
     "openapi": Access.LOGIN,
+    "live": Access.LOGIN,
     "webhook": Access.WEBHOOK_TOKEN,
     "telemetry": Access.LOGIN,
     "telemetry_pages": Access.LOGIN,

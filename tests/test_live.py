@@ -1,0 +1,158 @@
+"""The hub and the event stream."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from core.errors import TryAgainError
+from database.engine import Database
+from tests.support_service import Service, log_in, service
+from web.live.hub import CLIENT_QUEUE, RING, Hub
+
+SIGNALS = frozenset({"signals"})
+
+
+def waiting(hub: Hub, last: str = "") -> list[tuple[str, str]]:
+    with hub.client("somebody", SIGNALS, last) as client:
+        return [(event.topic, event.data) for event in client.waiting.queue]
+
+
+def test_a_stream_gets_what_is_published_on_its_topics() -> None:
+    hub = Hub()
+    with hub.client("ann", SIGNALS, "") as client:
+        hub.publish("bars", 1)
+        hub.publish("signals", [["main", "T1"]])
+        event = client.waiting.get_nowait()
+        assert (event.topic, json.loads(event.data), client.waiting.empty()) == ("signals", [["main", "T1"]], True)
+
+
+def test_a_stream_that_comes_back_gets_what_it_missed() -> None:
+    hub = Hub()
+    with hub.client("ann", SIGNALS, "") as client:
+        hub.publish("signals", 1)
+        seen = client.waiting.get_nowait().id
+    hub.publish("signals", 2)
+    hub.publish("signals", 3)
+    assert waiting(hub, seen) == [("signals", "2"), ("signals", "3")]
+
+
+@pytest.mark.parametrize("last", ["ffffffff-1", "nonsense", "-", "ffffffff-x"])
+def test_an_id_of_another_process_means_fetch_everything_again(last: str) -> None:
+    hub = Hub()
+    hub.publish("signals", 1)
+    assert waiting(hub, last) == [("resync", "null")]
+
+
+def test_a_stream_that_was_away_too_long_fetches_everything_again() -> None:
+    hub = Hub()
+    with hub.client("ann", SIGNALS, "") as client:
+        hub.publish("signals", 0)
+        seen = client.waiting.get_nowait().id
+    for number in range(RING + 1):
+        hub.publish("signals", number)
+    assert waiting(hub, seen) == [("resync", "null")]
+
+
+def test_a_stream_that_does_not_read_is_ended_and_the_others_go_on() -> None:
+    hub = Hub()
+    with hub.client("slow", SIGNALS, "") as slow, hub.client("quick", SIGNALS, "") as quick:
+        for number in range(CLIENT_QUEUE + 1):
+            hub.publish("signals", number)
+            quick.waiting.get_nowait()
+        assert (slow.is_behind, quick.is_behind) == (True, False)
+
+
+def test_a_user_may_open_three_streams() -> None:
+    hub = Hub()
+    with hub.client("ann", SIGNALS, ""), hub.client("ann", SIGNALS, ""), hub.client("ann", SIGNALS, ""):
+        with pytest.raises(TryAgainError), hub.client("ann", SIGNALS, ""):
+            pass
+        with hub.client("bob", SIGNALS, ""):
+            assert hub.count() == 4
+    with hub.client("ann", SIGNALS, ""):
+        assert hub.count() == 1
+
+
+def test_a_gap_in_listening_tells_every_stream_to_fetch_again() -> None:
+    hub = Hub()
+    with hub.client("ann", SIGNALS, "") as client:
+        hub.publish_notification("signals", "")
+        assert client.waiting.get_nowait().topic == "resync"
+
+
+TOKEN = "token-of-the-live-tests"
+
+
+@pytest.fixture
+def running(database_url: str) -> Iterator[Service]:
+    with service(DATABASE_URL=database_url, WEBHOOK_TOKEN=TOKEN, ADMIN_PASSWORD="password-of-admin") as found:
+        found.wait_for("writer_breaker_closed")
+        yield found
+
+
+class Stream:
+    """An event stream read on a thread."""
+
+    def __init__(self, running: Service, headers: dict[str, str]) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
+        self.connection.request("GET", "/api/stream?topics=signals", headers=headers)
+        self.answer = self.connection.getresponse()
+        self.lines: list[str] = []
+        self.ended = threading.Event()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        try:
+            while line := self.answer.readline():
+                self.lines.append(line.decode().strip())
+        except (OSError, http.client.HTTPException, ValueError):
+            pass
+        self.ended.set()
+
+    def wait_for(self, text: str, seconds: float = 15) -> bool:
+        deadline = time.monotonic() + seconds
+        while not any(text in line for line in self.lines) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return any(text in line for line in self.lines)
+
+
+def test_a_stored_alert_reaches_an_open_stream(running: Service) -> None:
+    stream = Stream(running, log_in(running, "admin", "password-of-admin"))
+    assert stream.answer.headers["Content-Type"].startswith("text/event-stream")
+    assert stream.wait_for("retry: 2000")
+    body = b'{"type":"ENTRY","signal_id":"T-live","entry_price":20500}'
+    assert running.post(f"/api/automated-signals/webhook/{TOKEN}", body).status == 200
+    assert stream.wait_for('[["main","T-live"]]')
+    assert any(line.startswith("id: ") for line in stream.lines)
+
+
+def test_a_drain_ends_the_streams_and_the_process(running: Service) -> None:
+    stream = Stream(running, log_in(running, "admin", "password-of-admin"))
+    assert stream.wait_for("retry")
+    running.terminate()
+    assert stream.ended.wait(10)
+    assert running.wait() == 0
+
+
+def test_a_stream_needs_a_login(running: Service) -> None:
+    assert running.get("/api/stream").status == 401
+
+
+def test_an_unknown_topic_is_refused_by_name(running: Service) -> None:
+    answer = running.get("/api/stream?topics=weather", headers=log_in(running, "admin", "password-of-admin"))
+    assert answer.status == 422
+    assert "topics" in answer.text
+
+
+def test_notifications_travel_between_processes(db: Database, running: Service) -> None:
+    stream = Stream(running, log_in(running, "admin", "password-of-admin"))
+    assert stream.wait_for("retry")
+    with db.transaction() as cur:
+        cur.execute("SELECT pg_notify('signals', '[[\"main\",\"from elsewhere\"]]')")
+    assert stream.wait_for("from elsewhere")

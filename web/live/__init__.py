@@ -1,0 +1,1 @@
+"""Live updates: one hub a process, fed by NOTIFY, read by browsers as server-sent events."""

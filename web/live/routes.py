@@ -1,0 +1,82 @@
+"""`GET /api/stream`: server-sent events for logged-in pages."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import cast
+
+from flask import Blueprint, Flask, Response, current_app, request
+from flask_login import current_user
+from prometheus_client import Gauge
+
+from core.clock import Clock
+from core.errors import InvalidInputError
+from web.live.hub import Client, Hub
+from web.services import Services, services
+
+blueprint = Blueprint("live", __name__)
+
+TOPICS = frozenset({"signals"})
+RETRY_MS = 2000
+LOOK_SECONDS = 1.0
+COMMENT_SECONDS = 15.0
+LONGEST_SECONDS = 600.0
+OPEN = Gauge("signalbook_streams_open", "Event streams that are open now")
+
+
+def init_live(app: Flask) -> None:
+    """Give the app its hub."""
+    app.extensions["signalbook.hub"] = Hub()
+
+
+def channels(app: Flask) -> dict[str, Callable[[str], None]]:
+    """The database's channels that the hub passes on, by the topic of the same name."""
+    hub: Hub = app.extensions["signalbook.hub"]
+    return {topic: partial(hub.publish_notification, topic) for topic in TOPICS}
+
+
+@blueprint.get("/api/stream")
+def stream() -> Response:
+    """Events of the topics asked for, from `Last-Event-ID` on; ends by itself after ten minutes or at a drain."""
+    topics = frozenset(filter(None, request.args.get("topics", "signals").split(",")))
+    if not topics <= TOPICS:
+        raise InvalidInputError("topics: must be some of " + ", ".join(sorted(TOPICS)), field="topics")
+    opened = ExitStack()
+    hub = cast(Hub, current_app.extensions["signalbook.hub"])
+    seen = request.headers.get("Last-Event-ID", request.args.get("last_event_id", ""))
+    client = opened.enter_context(hub.client(current_user.get_id(), topics, seen))
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    body = _Body(_events(client, services(), services().clock), opened)
+    return Response(body, mimetype="text/event-stream", headers=headers, direct_passthrough=True)
+
+
+def _events(client: Client, parts: Services, clock: Clock) -> Iterator[bytes]:
+    yield f"retry: {RETRY_MS}\n\n".encode()
+    started = said = clock.monotonic()
+    while not (client.is_behind or parts.draining.is_set() or clock.monotonic() - started > LONGEST_SECONDS):
+        try:
+            yield client.waiting.get(timeout=LOOK_SECONDS).encode()
+            said = clock.monotonic()
+        except queue.Empty:
+            if clock.monotonic() - said >= COMMENT_SECONDS:
+                said = clock.monotonic()
+                yield b": still here\n\n"
+
+
+class _Body:
+    """The stream's body. It is closed however the request ends, also when it was never begun to be read."""
+
+    def __init__(self, events: Iterator[bytes], opened: ExitStack) -> None:
+        self._events = events
+        self._opened = opened
+        OPEN.inc()
+        opened.callback(OPEN.dec)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._events
+
+    def close(self) -> None:
+        self._opened.close()
