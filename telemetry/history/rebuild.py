@@ -6,10 +6,12 @@ Repairs and the rows of an older table are kept as they are; rows that the telem
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from automated_signals_state import Facts, derive, state_hash
+from core.lifecycle import LifecycleEvent
 from database import deliveries, events, states
 from database.engine import Cursor, Database
 from database.events import append_events
@@ -36,12 +38,19 @@ class RebuildReport:
         return self.hash_before == self.hash_after
 
 
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    read: int
+    events: list[LifecycleEvent]
+    bodies: dict[str, str]
+
+
 def rebuild(db: Database, *, is_dry_run: bool = False) -> RebuildReport:
     """Fold every delivery anew, in one transaction; with `is_dry_run` only compare.
 
     Writers wait meanwhile: alerts are answered from the journal and stored afterwards.
     """
-    with db.transaction(statement_timeout_ms=0) as cur:
+    with ThreadPoolExecutor(1) as inserter, db.transaction(statement_timeout_ms=0) as cur:
         events.lock_for_rebuild(cur)
         hash_before = state_hash(states.all_states(cur))
         if not is_dry_run:
@@ -50,17 +59,10 @@ def rebuild(db: Database, *, is_dry_run: bool = False) -> RebuildReport:
         for event in events.kept_events(cur):
             facts.setdefault((event.stream, event.trade_id), Facts()).add(event)
         read, added = 0, 0
-        for rows in _chunks(cur):
-            group = [(row, understand_record(record_of(row)).events) for row in rows]
-            found = [event for _, told in group for event in told]
-            for event in found:
+        for chunk in _chunks(cur, None if is_dry_run else inserter):
+            for event in chunk.events:
                 facts.setdefault((event.stream, event.trade_id), Facts()).add(event)
-            if not is_dry_run:
-                bodies = {
-                    str(row.receipt_id): row.raw_payload for row, told in group if len(told) == 1 and row.raw_payload
-                }
-                events.add_rows(cur, found, bodies)
-            read, added = read + len(rows), added + len(found)
+            read, added = read + chunk.read, added + len(chunk.events)
         hash_after = state_hash(derive(held, *key) for key, held in facts.items())
         if not is_dry_run:
             states.replace_states(cur, facts)
@@ -110,8 +112,23 @@ def record_of(row: Any) -> Record:
     )
 
 
-def _chunks(cur: Cursor) -> Iterator[list[Any]]:
-    after_id = 0
-    while rows := deliveries.list_bodies(cur, after_id=after_id, limit=AT_ONCE):
-        yield rows
-        after_id = rows[-1].id
+def _chunks(cur: Cursor, inserter: Executor | None) -> Iterator[_Chunk]:
+    """Every delivery, understood; with an inserter their event rows are written while the next ones are understood."""
+    rows = deliveries.list_bodies(cur, after_id=0, limit=AT_ONCE)
+    written: Future[object] | None = None
+    while rows:
+        chunk = _understood(rows)
+        if written is not None:
+            written.result()  # the cursor serves one at a time
+        rows = deliveries.list_bodies(cur, after_id=rows[-1].id, limit=AT_ONCE)
+        if inserter is not None:
+            written = inserter.submit(events.add_rows, cur, chunk.events, chunk.bodies)
+        yield chunk
+    if written is not None:
+        written.result()
+
+
+def _understood(rows: Sequence[Any]) -> _Chunk:
+    told = [(row, understand_record(record_of(row)).events) for row in rows]
+    bodies = {str(row.receipt_id): row.raw_payload for row, found in told if len(found) == 1 and row.raw_payload}
+    return _Chunk(len(rows), [event for _, found in told for event in found], bodies)
