@@ -22,7 +22,7 @@ from psycopg2 import sql
 from database.embedded import EmbeddedServer
 
 # What the tests throw away at the end need not survive a power cut.
-_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
+SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
 _ROOM = 2 << 30
 _numbers = count(1)
 
@@ -46,13 +46,13 @@ def postgres_server() -> Iterator[str]:
         yield given
         return
     with (
-        public_directory(_memory_disk()) as base,
-        EmbeddedServer(base / "var", run_dir=base / "run", settings=_SETTINGS) as server,
+        public_directory(memory_disk()) as base,
+        EmbeddedServer(base / "var", run_dir=base / "run", settings=SETTINGS) as server,
     ):
         yield server.url
 
 
-def _memory_disk() -> Path | None:
+def memory_disk() -> Path | None:
     """A disk in memory, if it is roomy and may hold programs: a new database is 300 files, ten times faster there."""
     disk = Path("/dev/shm")
     if not os.access(disk, os.W_OK):

@@ -242,9 +242,10 @@ def service(*command: str, **env: str) -> Iterator[Service]:
 
 def environment(**settings: str) -> dict[str, str]:
     """The environment of a process that sees these settings and no others of ours."""
-    files = {f"{name}_FILE": "" for name in BY_NAME}
-    ours = dict.fromkeys(BY_NAME, "")
-    return {name: value for name, value in os.environ.items() if name not in files} | ours | settings
+    files = {f"{name}_FILE" for name in BY_NAME}
+    # SIGNALBOOK_DATA is for the tests; the service takes any SIGNALBOOK_ name for a misspelt setting.
+    others = {name: value for name, value in os.environ.items() if name not in files | {"SIGNALBOOK_DATA"}}
+    return others | dict.fromkeys(BY_NAME, "") | settings
 
 
 def log_in(running: Service, name: str, password: str) -> dict[str, str]:

@@ -92,10 +92,18 @@ def test_young_records_are_left_to_their_requests_and_not_even_read(
     assert [found.body for _, some in journal.backlog(min_age_seconds=5) for found in some] == [b"00000000"]
 
 
-def test_a_record_from_the_future_does_not_wait_for_its_time(journal: Journal) -> None:
-    journal.append(record(0, START + timedelta(hours=1)))
+def test_a_record_from_before_the_clock_was_set_back_does_not_wait_for_its_time(
+    journal: Journal, clock: ManualClock
+) -> None:
+    journal.append(record(0))
+    clock.sleep(-3600)
     assert len([found for _, some in journal.backlog(min_age_seconds=5) for found in some]) == 1
     assert journal.stats().oldest_age_seconds == 0
+
+
+def test_age_counts_from_the_append_whatever_time_the_record_bears(journal: Journal) -> None:
+    journal.append(record(0, START - timedelta(days=300)))
+    assert list(journal.backlog(min_age_seconds=5)) == []
 
 
 def test_a_segment_ends_at_its_size(disk: SimDisk, clock: ManualClock) -> None:
