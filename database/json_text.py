@@ -18,6 +18,8 @@ def to_json(value: Any, decimals: Callable[[Decimal], Any] = str) -> str:
     def plain(found: Any) -> Any:
         if isinstance(found, Decimal):
             return decimals(found)
+        if isinstance(found, tuple):  # a named one: orjson takes plain tuples only
+            return tuple(found)
         return sorted(found) if isinstance(found, set | frozenset) else str(found)
 
     try:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from automated_signals_state import Facts, TradeState, derive, facts_from_json, facts_to_json
+from automated_signals_state import FACTS_VERSION, Facts, TradeState, derive, facts_from_json
 from database.engine import Cursor
 from database.json_text import to_json
 from database.queries import queries
@@ -105,4 +105,10 @@ def get_states(cur: Cursor, trade_id: str, stream: str | None = None) -> list[An
 
 def _row(facts: Facts, stream: str, trade_id: str) -> dict[str, Any]:
     state = derive(facts, stream, trade_id)
-    return {"facts": facts_to_json(facts), **{name: getattr(state, name) for name in _COLUMNS}}
+    return {"facts": _document(facts), **{name: getattr(state, name) for name in _COLUMNS}}
+
+
+def _document(facts: Facts) -> dict[str, Any]:
+    """What `facts_from_json` reads, left to the JSON writer to spell: several times faster than `facts_to_json`."""
+    lattices = {column.name: getattr(facts, column.name) for column in fields(facts)}
+    return {"version": FACTS_VERSION, **lattices}

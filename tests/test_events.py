@@ -13,7 +13,7 @@ from uuid import uuid4
 import psycopg2.errors
 import pytest
 
-from automated_signals_state import state_hash
+from automated_signals_state import fold, state_hash
 from core.lifecycle import Kind, LifecycleEvent, Source, mfe_slot
 from database import events, states
 from database.engine import Database
@@ -153,6 +153,13 @@ def test_a_stored_event_comes_back_as_it_was(db: Database) -> None:
     with db.transaction() as cur:
         (row,) = events.list_events(cur, "main", sent.trade_id)
     assert events.event_of(row) == sent
+
+
+def test_stored_facts_are_read_back_exactly(db: Database) -> None:
+    history = life("T1")
+    append(db, history)
+    with db.transaction() as cur:
+        assert states.lock_facts(cur, [("main", "T1")]) == {("main", "T1"): fold(history)}
 
 
 @pytest.mark.parametrize(

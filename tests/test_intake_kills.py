@@ -59,7 +59,7 @@ def test_thirty_kills_lose_nothing_and_store_nothing_twice(server: Cluster) -> N
 
 def test_a_build_that_stores_after_the_answer_loses_in_the_same_rig(server: Cluster) -> None:
     with control_rig(server, seed=30) as running:
-        with running.clients():
+        with running.clients(16, pause=0.001):
             running.kill_cycles(8, stored=None)
         report = running.finish(may_lose=True)
     assert report.lost > 0

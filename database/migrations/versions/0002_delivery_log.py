@@ -42,7 +42,8 @@ ALTER TABLE telemetry_automated_signals_log
     ADD COLUMN duplicate_of uuid,
     ADD COLUMN dialect text,
     ADD COLUMN repair jsonb,
-    ADD COLUMN stored_at timestamptz NOT NULL DEFAULT now();
+    ADD COLUMN stored_at timestamptz NOT NULL DEFAULT now(),
+    SET (toast_tuple_target = 8160); -- a row of an alert fits its page: compressing it would cost more than it saves
 COMMENT ON COLUMN telemetry_automated_signals_log.raw_body IS 'the bytes as they came, a known token masked';
 COMMENT ON COLUMN telemetry_automated_signals_log.delivery_key IS 'SHA-256 of stream and body: the same bytes again?';
 COMMENT ON COLUMN telemetry_automated_signals_log.duplicate_of IS 'receipt of the first delivery of the same bytes';

@@ -97,7 +97,8 @@ ALTER TABLE automated_signals
     ADD COLUMN IF NOT EXISTS bars_to_confirmation integer,
     ADD COLUMN IF NOT EXISTS event_key text,
     ADD COLUMN IF NOT EXISTS receipt_id uuid,
-    ADD COLUMN IF NOT EXISTS revoked_at timestamptz;
+    ADD COLUMN IF NOT EXISTS revoked_at timestamptz,
+    SET (toast_tuple_target = 8160);
 """
 
 # Rows that were there before: their time was UTC without a zone; every first row of a one-shot kind and of an MFE minute
@@ -206,7 +207,7 @@ CREATE TABLE trade_states (
     confidence jsonb NOT NULL DEFAULT '{}',
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (stream, trade_id)
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 70, toast_tuple_target = 8160);
 COMMENT ON TABLE trade_states IS 'the fold of events: facts is the lattice value, all else derives from it';
 CREATE INDEX trade_states_time ON trade_states (stream, signal_time DESC NULLS LAST, trade_id DESC);
 CREATE INDEX trade_states_status ON trade_states (stream, status, signal_time DESC NULLS LAST, trade_id DESC);
