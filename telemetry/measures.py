@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -19,9 +20,14 @@ SECONDS = Histogram(
 REFUSED = Counter("signalbook_webhook_refused_total", "Requests refused at the door", ["reason"])
 
 
+@cache
+def _answers(http: int, status: str) -> Counter:
+    return ANSWERS.labels(str(http), status)
+
+
 def observe_answer(http: int, status: str, seconds: float) -> None:
     """Count one answer."""
-    ANSWERS.labels(str(http), status).inc()
+    _answers(http, status).inc()
     SECONDS.observe(seconds)
 
 

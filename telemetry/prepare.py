@@ -21,6 +21,7 @@ from telemetry.journal.record import Record
 log = logging.getLogger(__name__)
 
 MAX_TEXT = 200
+BYTE_ORDER_MARK = "\ufeff"
 SOURCES = {"webhook": Source.LIVE, "import": Source.IMPORT}
 
 
@@ -51,7 +52,7 @@ def prepare(record: Record, started: float | None = None) -> Prepared:
         processing_time_ms=round(elapsed, 3),
         status="accepted" if understanding.understood else "quarantined",
         dialect=understanding.dialect,
-        raw_payload=_to_json(understanding.payload),
+        raw_payload=None if understanding.payload is None else record.body.decode().removeprefix(BYTE_ORDER_MARK),
         fused_event=_to_json(understanding.fused),
         validation_error="; ".join(f"{e.field}: {e.detail}" if e.field else e.detail for e in understanding.errors[:5])
         or None,

@@ -8,6 +8,8 @@ import unicodedata
 from decimal import Decimal
 from typing import Any
 
+import orjson
+
 VOLATILE_KEYS = frozenset({"timenow", "sent_at", "message", "token", "secret"})
 """Keys that differ between two deliveries of one fact, or say how it travelled and not what happened."""
 
@@ -25,7 +27,7 @@ def content_hash(event_type: str, known: dict[str, Any], rest: dict[str, Any], r
     form = _dump(content)
     if not form.isascii():
         form = _dump(_composed(content))
-    return hashlib.sha256(raw + form.encode()).hexdigest()
+    return hashlib.sha256(raw + form).hexdigest()
 
 
 def _shortest(number: object) -> int | str:
@@ -35,9 +37,17 @@ def _shortest(number: object) -> int | str:
     return int(number) if number == number.to_integral_value() else str(number.normalize())
 
 
-_dump = json.JSONEncoder(
+_spell = json.JSONEncoder(
     sort_keys=True, ensure_ascii=False, check_circular=False, separators=(",", ":"), default=_shortest
 ).encode
+
+
+def _dump(content: Any) -> bytes:
+    """Both writers spell alike; orjson is several times faster, but knows no integers beyond 64 bits."""
+    try:
+        return orjson.dumps(content, default=_shortest, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return _spell(content).encode("utf-8", "surrogatepass")
 
 
 def _composed(value: Any) -> Any:

@@ -17,6 +17,9 @@ _TOKEN_VALUE = re.compile(
 
 def find_body_tokens(body: bytes) -> list[str]:
     """The values of the keys `token` and `secret`, at any depth, in order, each once."""
+    lower = body.lower()
+    if b"token" not in lower and b"secret" not in lower:  # nearly every body; ten times faster than the search
+        return []
     return list(dict.fromkeys(match[1].decode("ascii") for match in _TOKEN_VALUE.finditer(body)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 
@@ -22,8 +24,14 @@ REFUSED = Counter("signalbook_http_refused_total", "Requests refused at admissio
 def observe_request(rule: str, method: str, status: int, seconds: float) -> None:
     """Count one answered request."""
     method = method if method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS") else "other"
-    REQUEST_SECONDS.labels(rule, method).observe(seconds)
-    REQUESTS.labels(rule, method, str(status)).inc()
+    times, answers = _series(rule, method, status)
+    times.observe(seconds)
+    answers.inc()
+
+
+@cache
+def _series(rule: str, method: str, status: int) -> tuple[Histogram, Counter]:
+    return REQUEST_SECONDS.labels(rule, method), REQUESTS.labels(rule, method, str(status))
 
 
 @blueprint.get("/metrics")
