@@ -20,6 +20,11 @@ class Column:
     is_group: bool = False
     note: str = ""
 
+    @property
+    def css(self) -> str:
+        """The classes of its cells."""
+        return " ".join(name for name, holds in (("number", self.is_number), ("group", self.is_group)) if holds)
+
 
 _SYMBOL = Column("symbol", "Symbol")
 _DIRECTION = Column("direction", "Direction")
