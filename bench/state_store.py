@@ -113,21 +113,22 @@ def bench_lists(small: Database, large: Database) -> None:
 
     def latest(db: Database) -> object:
         with db.transaction() as cur:
-            return states.list_states(cur, limit=500, stream="main")
+            return states.list_states(cur, limit=500, streams=["main"])
 
     def page_deep(db: Database) -> object:
         with db.transaction() as cur:
             return states.list_states(
-                cur, limit=100, stream="main", before=(START + timedelta(minutes=1500), "T500", "main")
+                cur, limit=100, streams=["main"], after=states.Place(START + timedelta(minutes=1500), "T500", "main")
             )
 
     def active(db: Database) -> object:
         with db.transaction() as cur:
-            return states.list_states(cur, limit=100, stream="main", statuses=["ACTIVE"])
+            active = states.Selection(statuses=["ACTIVE"])
+            return states.list_states(cur, limit=100, streams=["main"], selection=active)
 
     def counts(db: Database) -> object:
         with db.transaction() as cur:
-            return states.count_states(cur, "main")
+            return states.count_states(cur, ["main"])
 
     queries = {"latest 500": (latest, "<= 10 ms"), "deep page": (page_deep, "<= 50 ms"), "active": (active, "<= 50 ms")}
     for name, (run, target) in {**queries, "counts": (counts, "<= 50 ms")}.items():

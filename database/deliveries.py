@@ -161,6 +161,12 @@ def last_delivery(cur: Cursor, stream: str) -> Any | None:
     return cur.fetchone()
 
 
+def count_fires(cur: Cursor, streams: Sequence[str], since: datetime) -> dict[str, int]:
+    """Stream -> alerts that came after that instant; streams without any are left out."""
+    cur.execute(SQL.count_fires, {"streams": list(streams), "since": since})
+    return {row.stream: row.fires for row in cur.fetchall()}
+
+
 def first_delivery_since(cur: Cursor, stream: str, since: datetime) -> Any | None:
     """The first webhook delivery of a stream from that instant on."""
     cur.execute(SQL.first_delivery_since, {"stream": stream, "since": since})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from automated_signals_state import FACTS_VERSION, Facts, TradeState, derive, facts_from_json
@@ -15,7 +16,56 @@ from database.queries import queries
 SQL = queries("states")
 SAVE_AT_ONCE = 500
 Key = tuple[str, str]
+SORTED_BY = {
+    "signal": "signal_time",
+    "entered": "entry_time",
+    "ended": "ended_at",
+    "no_be_mfe": "no_be_mfe_r",
+    "be_mfe": "be_mfe_r",
+    "mae": "mae_r",
+    "id": None,
+}
+"""What a list can be sorted by -> the column of its rows that holds the value; the trade id itself breaks ties."""
 _COLUMNS = tuple(column.name for column in fields(TradeState))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which signals are meant; None does not restrict. `since` and `until` bound the signal time, half open."""
+
+    statuses: list[str] | None = None
+    sessions: list[str] | None = None
+    direction: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str | None = None  # somewhere in the trade id or the symbol, in any case
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a list is sorted by, a key of SORTED_BY, and which way; unknown values come last either way."""
+
+    sort: str = "signal"
+    is_rising: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A signal's place in a sorted list; `value` is None where it has none."""
+
+    value: datetime | Decimal | None
+    trade_id: str
+    stream: str
+
+    @property
+    def is_unknown(self) -> bool:
+        return self.value is None
+
+
+def place_of(row: Any, order: Order) -> Place:
+    """The place of a listed row."""
+    column = SORTED_BY[order.sort]
+    return Place(getattr(row, column) if column else None, row.trade_id, row.stream)
 
 
 def lock_facts(cur: Cursor, keys: Collection[Key]) -> dict[Key, Facts]:
@@ -66,16 +116,34 @@ def list_states(
     cur: Cursor,
     *,
     limit: int,
-    stream: str | None = None,
-    statuses: Sequence[str] | None = None,
-    before: tuple[datetime | None, str, str] | None = None,
+    streams: Sequence[str],
+    selection: Selection | None = None,
+    order: Order | None = None,
+    after: Place | None = None,
 ) -> list[Any]:
-    """At most `limit` signals, newest first, after the one that `before` (signal_time, trade_id, stream) names."""
-    before_time, before_id, before_stream = before or (None, None, None)
-    given = {"limit": limit, "stream": stream, "statuses": list(statuses) if statuses else None}
-    place = {"before_time": before_time, "before_id": before_id, "before_stream": before_stream}
-    cur.execute(SQL.list_states, given | place)
+    """At most `limit` signals of a selection in an order, from after a place on; those without the sorted value last."""
+    order = order or Order()
+    given = asdict(selection or Selection()) | asdict(order) | {"streams": list(streams)}
+    keys: list[Key] = []
+    for is_unknown in (False, True):
+        is_past = after is not None and after.is_unknown and not is_unknown
+        if is_past or len(keys) == limit:
+            continue
+        start = after if after is not None and after.is_unknown == is_unknown else None
+        cur.execute(SQL.list_keys, given | _after(start) | {"is_unknown": is_unknown, "limit": limit - len(keys)})
+        keys += [(row.stream, row.trade_id) for row in cur.fetchall()]
+    cur.execute(SQL.list_rows, {"streams": [key[0] for key in keys], "trade_ids": [key[1] for key in keys]})
     return cur.fetchall()
+
+
+def _after(place: Place | None) -> dict[str, Any]:
+    value = place.value if place else None
+    return {
+        "after_at": value if isinstance(value, datetime) else None,
+        "after_value": value if isinstance(value, Decimal) else None,
+        "after_id": place.trade_id if place else None,
+        "after_stream": place.stream if place else None,
+    }
 
 
 def list_streams(cur: Cursor) -> list[str]:
@@ -91,9 +159,9 @@ def get_neighbours(cur: Cursor, state: Any) -> Any:
     return cur.fetchone()
 
 
-def count_states(cur: Cursor, stream: str | None = None) -> dict[str, int]:
-    """Status -> number of signals, phantoms left out."""
-    cur.execute(SQL.count_states, {"stream": stream})
+def count_states(cur: Cursor, streams: Sequence[str], selection: Selection | None = None) -> dict[str, int]:
+    """Status -> number of signals of a selection, phantoms left out."""
+    cur.execute(SQL.count_states, asdict(selection or Selection()) | {"streams": list(streams)})
     return {row.status: row.total for row in cur.fetchall()}
 
 

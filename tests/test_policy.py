@@ -131,6 +131,7 @@ def test_whatever_is_not_named_here_asks_for_a_login() -> None:
         "auth": Access.PUBLIC,
         "health": Access.PUBLIC,
         "pages.preferences": Access.PUBLIC,
+        "signals.preferences": Access.PUBLIC,
         "metrics": Access.METRICS_TOKEN,
         "webhook": Access.WEBHOOK_TOKEN,
     }

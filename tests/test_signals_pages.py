@@ -14,7 +14,6 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from automated_signals_state import Status
-from core.errors import InvalidInputError
 from core.lifecycle import Kind, Source
 from database.engine import Database
 from tests.conftest import PASSWORD
@@ -243,14 +242,6 @@ def test_every_flag_of_the_state_is_explained() -> None:
     for name in ("stop_loss_missing", "direction_conflict", "mae_global_r_clamped", "event_time_false_utc"):
         assert "Marked by the service" not in flags.explain(name).sentence
     assert flags.explain("signals/3/mae_global_r_missing").label == "signals/3: no MAE"
-
-
-def test_a_place_in_the_list_survives_its_way_through_an_address() -> None:
-    for time in (START, None):
-        state = SimpleNamespace(signal_time=time, trade_id="T:1", stream="main")
-        assert presenting.read_cursor(presenting.write_cursor(state)) == (time, "T:1", "main")
-    with pytest.raises(InvalidInputError):
-        presenting.read_cursor("%%%")
 
 
 def test_short_runs_are_not_folded() -> None:

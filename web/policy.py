@@ -36,6 +36,7 @@ POLICY = {
     "telemetry": Access.LOGIN,
     "telemetry_pages": Access.LOGIN,
     "signals": Access.LOGIN,
+    "signals.preferences": Access.PUBLIC,
 }
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -88,6 +88,12 @@ WHERE stream = %(stream)s AND source = 'webhook'
 ORDER BY received_at DESC, id DESC
 LIMIT 1;
 
+-- name: count_fires
+-- How many alerts of each stream came since an instant; the same bytes sent again are one alert.
+SELECT stream, count(*) AS fires FROM telemetry_automated_signals_log
+WHERE stream = ANY(%(streams)s) AND source = 'webhook' AND duplicate_of IS NULL AND received_at > %(since)s
+GROUP BY stream;
+
 -- name: first_delivery_since
 -- The first delivery of a stream after an instant: has the new connection been heard?
 SELECT id, received_at, stored_at, status, dialect

@@ -53,26 +53,74 @@ WHERE NOT EXISTS (SELECT 1 FROM trade_states t WHERE t.stream = a.stream AND t.t
 ORDER BY stream, trade_id
 LIMIT %(limit)s;
 
--- name: list_states
--- A page of signals, newest first, those without a signal time last; keyset by (signal_time, trade_id, stream).
-SELECT stream, trade_id, status, direction, symbol, session, session_label, signal_time, signal_time_from, entry_time, exit_at,
-       exit_kind, cancelled_at, be_exit_at, entry_price, stop_loss, be_mfe_r, no_be_mfe_r, mae_r, be_result_r, no_be_result_r,
-       last_kind, last_received_at, flags, confirmation_time, confirmation_time_from, bars_to_confirmation, htf_alignment,
-       htf_computed
-FROM trade_states
-WHERE (%(stream)s::text IS NULL OR stream = %(stream)s)
-  AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
-  AND (%(before_id)s::text IS NULL
-       OR (signal_time, trade_id, stream) < (%(before_time)s::timestamptz, %(before_id)s::text, %(before_stream)s::text)
-       OR (signal_time IS NULL AND (%(before_time)s::timestamptz IS NOT NULL
-                                    OR (trade_id, stream) < (%(before_id)s::text, %(before_stream)s::text))))
-ORDER BY signal_time DESC NULLS LAST, trade_id DESC, stream DESC
+-- name: list_keys
+-- A page of signals in the order asked for, by keyset; values are client-side literals, so every CASE folds away in the planner.
+SELECT page.stream, page.trade_id
+FROM unnest(%(streams)s::text[]) AS wanted (stream)
+CROSS JOIN LATERAL (
+    SELECT stream, trade_id, at, value
+    FROM (SELECT *,
+                 CASE %(sort)s::text WHEN 'signal' THEN signal_time WHEN 'entered' THEN entry_time
+                                     WHEN 'ended' THEN coalesce(exit_at, cancelled_at) END AS at,
+                 CASE %(sort)s::text WHEN 'no_be_mfe' THEN no_be_mfe_r WHEN 'be_mfe' THEN be_mfe_r
+                                     WHEN 'mae' THEN mae_r END AS value
+          FROM trade_states) AS state
+    WHERE stream = wanted.stream
+      AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
+      AND (%(sessions)s::text[] IS NULL OR session = ANY(%(sessions)s))
+      AND (%(direction)s::text IS NULL OR direction = %(direction)s)
+      AND (%(since)s::timestamptz IS NULL OR signal_time >= %(since)s)
+      AND (%(until)s::timestamptz IS NULL OR signal_time < %(until)s)
+      AND (%(text)s::text IS NULL
+           OR strpos(lower(trade_id COLLATE "C"), lower(%(text)s)) > 0
+           OR strpos(lower(symbol COLLATE "C"), lower(%(text)s)) > 0)
+      AND CASE WHEN %(is_unknown)s::boolean THEN at IS NULL AND value IS NULL ELSE at IS NOT NULL OR value IS NOT NULL END
+      AND CASE WHEN %(after_id)s::text IS NULL THEN true
+               WHEN %(after_at)s::timestamptz IS NOT NULL AND %(is_rising)s::boolean
+               THEN (at, trade_id, stream) > (%(after_at)s::timestamptz, %(after_id)s::text, %(after_stream)s::text)
+               WHEN %(after_at)s::timestamptz IS NOT NULL
+               THEN (at, trade_id, stream) < (%(after_at)s::timestamptz, %(after_id)s::text, %(after_stream)s::text)
+               WHEN %(after_value)s::numeric IS NOT NULL AND %(is_rising)s::boolean
+               THEN (value, trade_id, stream) > (%(after_value)s::numeric, %(after_id)s::text, %(after_stream)s::text)
+               WHEN %(after_value)s::numeric IS NOT NULL
+               THEN (value, trade_id, stream) < (%(after_value)s::numeric, %(after_id)s::text, %(after_stream)s::text)
+               WHEN %(is_rising)s::boolean THEN (trade_id, stream) > (%(after_id)s::text, %(after_stream)s::text)
+               ELSE (trade_id, stream) < (%(after_id)s::text, %(after_stream)s::text) END
+    ORDER BY CASE WHEN %(is_rising)s::boolean THEN at END ASC NULLS FIRST,
+             CASE WHEN NOT %(is_rising)s::boolean THEN at END DESC NULLS LAST,
+             CASE WHEN %(is_rising)s::boolean THEN value END ASC, CASE WHEN NOT %(is_rising)s::boolean THEN value END DESC,
+             CASE WHEN %(is_rising)s::boolean THEN trade_id END ASC, CASE WHEN NOT %(is_rising)s::boolean THEN trade_id END DESC
+    LIMIT %(limit)s) AS page
+ORDER BY CASE WHEN %(is_rising)s::boolean THEN at END ASC NULLS FIRST,
+         CASE WHEN NOT %(is_rising)s::boolean THEN at END DESC NULLS LAST,
+         CASE WHEN %(is_rising)s::boolean THEN value END ASC, CASE WHEN NOT %(is_rising)s::boolean THEN value END DESC,
+         CASE WHEN %(is_rising)s::boolean THEN trade_id END ASC, CASE WHEN NOT %(is_rising)s::boolean THEN trade_id END DESC,
+         CASE WHEN %(is_rising)s::boolean THEN page.stream END ASC,
+         CASE WHEN NOT %(is_rising)s::boolean THEN page.stream END DESC
 LIMIT %(limit)s;
 
+-- name: list_rows
+-- What a list shows of these signals, in the order in which they are named.
+SELECT t.stream, t.trade_id, status, direction, symbol, timeframe, session, session_label, signal_time, signal_time_from, entry_time,
+       exit_at, exit_kind, coalesce(exit_at, cancelled_at) AS ended_at, cancelled_at, cancel_reason, cancelled_by, bars_pending,
+       be_exit_at, entry_price, stop_loss, risk_distance, be_mfe_r, no_be_mfe_r, mae_r, be_result_r, no_be_result_r, last_kind,
+       last_received_at, flags, confirmation_time, confirmation_time_from, bars_to_confirmation, htf_alignment, htf_computed
+FROM unnest(%(streams)s::text[], %(trade_ids)s::text[]) WITH ORDINALITY AS wanted (stream, trade_id, place)
+JOIN trade_states AS t ON t.stream = wanted.stream AND t.trade_id = wanted.trade_id
+ORDER BY place;
+
 -- name: count_states
--- How many signals stand where; phantoms are not counted.
+-- How many signals of a selection stand where; phantoms are not counted.
 SELECT status, count(*) AS total FROM trade_states
-WHERE (%(stream)s::text IS NULL OR stream = %(stream)s) AND NOT flags @> ARRAY['phantom']
+WHERE stream = ANY(%(streams)s) AND NOT flags @> ARRAY['phantom']
+  AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
+  AND (%(sessions)s::text[] IS NULL OR session = ANY(%(sessions)s))
+  AND (%(direction)s::text IS NULL OR direction = %(direction)s)
+  AND (%(since)s::timestamptz IS NULL OR signal_time >= %(since)s)
+  AND (%(until)s::timestamptz IS NULL OR signal_time < %(until)s)
+  AND (%(text)s::text IS NULL
+       OR strpos(lower(trade_id COLLATE "C"), lower(%(text)s)) > 0
+       OR strpos(lower(symbol COLLATE "C"), lower(%(text)s)) > 0)
 GROUP BY status;
 
 -- name: list_streams

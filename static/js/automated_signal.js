@@ -1,13 +1,13 @@
-/* The life of one signal: current every ten seconds, neighbours by keys. */
+/* The life of one signal: current as changes come, else every ten seconds, neighbours by keys. */
 
 import { onKey } from "./base.js";
 import { offerCopies } from "./copy.js";
-import { keepCurrent, patchParts } from "./live.js";
+import { keepLive, patchParts } from "./live.js";
 import { patchRows, walkByKeys } from "./rows.js";
 
 const SECONDS = 10;
 
-keepCurrent(SECONDS, (page) => {
+keepLive(SECONDS, (page) => {
   patchParts(page);
   patchRows([...page.querySelector("[data-rows] tbody").rows]);
 });

@@ -1,12 +1,12 @@
-/* The list of signals: current every ten seconds, walked through by keys. */
+/* The list of signals: current as changes come, else every ten seconds; walked through by keys. */
 
 import { onKey } from "./base.js";
-import { keepCurrent, patchParts } from "./live.js";
+import { keepLive, patchParts } from "./live.js";
 import { patchRows, walkByKeys } from "./rows.js";
 
 const SECONDS = 10;
 
-keepCurrent(SECONDS, (page) => {
+keepLive(SECONDS, (page) => {
   const fresh = page.querySelector("[data-rows] tbody");
   // From an empty list to a first signal, or back, the page changes its shape.
   if (Boolean(fresh) !== Boolean(document.querySelector("[data-rows]"))) return location.reload();
@@ -15,6 +15,8 @@ keepCurrent(SECONDS, (page) => {
 });
 
 if (document.querySelector("[data-rows]")) walkByKeys();
+const filters = document.querySelector("[data-filters]");
+filters?.addEventListener("change", (event) => event.target.matches("select") && filters.requestSubmit());
 for (const link of document.querySelectorAll(".tabs [data-key]")) {
   onKey(link.dataset.key, link.firstChild.textContent.trim(), () => {
     location.href = document.querySelector(`.tabs [data-key="${link.dataset.key}"]`).href;

@@ -2,8 +2,14 @@
 
 import { age } from "./format.js";
 import { onKey, renderTimes } from "./base.js";
+import { listen } from "./stream.js";
 
 const PATIENCE_MS = 8000;
+const PAUSE_MS = 1000;
+const SAFETY_MS = 30_000; // a dead connection can look alive for long
+const WAYS = { live: "live · checked ", reconnecting: "reconnecting · checked ", away: "checked " };
+let way = "away";
+let checkedAt = Date.now();
 
 /** Fetch a page of ours and parse it. Follows the way to the login when the session has ended. */
 export async function fetchPage(address) {
@@ -17,8 +23,9 @@ export async function fetchPage(address) {
 
 /** Every `seconds`, while the page can be seen, fetch `address()` and hand it to `apply`. Returns the check itself. */
 export function keepCurrent(seconds, apply, address = () => location.href) {
-  let isRunning = false;
+  let [isRunning, isMissed] = [false, false];
   async function check() {
+    isMissed = isRunning;
     if (isRunning || document.hidden) return;
     isRunning = true;
     try {
@@ -28,12 +35,28 @@ export function keepCurrent(seconds, apply, address = () => location.href) {
       sayStale();
     } finally {
       isRunning = false;
+      if (isMissed) setTimeout(check, PAUSE_MS);
     }
   }
   onKey("r", "refresh now", check);
-  setInterval(check, seconds * 1000);
+  setInterval(() => (way !== "live" || Date.now() - checkedAt >= SAFETY_MS) && check(), seconds * 1000);
   document.addEventListener("visibilitychange", check);
   return check;
+}
+
+/** As `keepCurrent`, and as soon as the stream tells of a change, at most once a second. */
+export function keepLive(seconds, apply) {
+  const check = keepCurrent(seconds, apply);
+  let [timer, lastAt] = [null, 0];
+  listen(() => {
+    timer ??= setTimeout(() => {
+      [timer, lastAt] = [null, Date.now()];
+      check();
+    }, Math.max(0, lastAt + PAUSE_MS - Date.now()));
+  }, (state) => {
+    way = state;
+    if (!document.querySelector("[data-freshness].stale")) sayChecked();
+  });
 }
 
 /** Put the parts of `page` that have changed in the place of ours; what is unfolded stays so. */
@@ -56,12 +79,19 @@ export function isSame(one, other) {
 }
 
 function sayFresh() {
+  checkedAt = Date.now();
+  sayChecked();
+}
+
+/** When the page was last current, and whether changes come by themselves. */
+function sayChecked() {
   const note = document.querySelector("[data-freshness]");
   const time = note?.querySelector("time");
   if (!time) return;
-  time.dateTime = new Date().toISOString();
+  time.dateTime = new Date(checkedAt).toISOString();
   note.classList.remove("stale");
-  note.replaceChildren("checked ", time);
+  note.classList.toggle("is-live", way === "live");
+  note.replaceChildren(WAYS[way], time);
   renderTimes(note);
 }
 
@@ -70,7 +100,7 @@ function sayStale() {
   const time = note?.querySelector("time");
   if (!time) return;
   note.classList.add("stale");
-  note.replaceChildren("stale: no answer since ", time);
+  note.replaceChildren("stale since ", time);
 }
 
 function tellAges() {

@@ -94,6 +94,7 @@ def live_server(app: OpenAPI) -> Iterator[str]:
     thread = threading.Thread(target=server.run, name="live-server", daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.effective_port}"
+    app.extensions["signalbook"].draining.set()  # ends open event streams
     server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))  # kept-alive connections included
     thread.join(timeout=5)
     server.task_dispatcher.shutdown()

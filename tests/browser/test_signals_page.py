@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from flask_openapi3 import OpenAPI
 from playwright.sync_api import Page, expect
 
 from core.lifecycle import Kind
@@ -62,7 +63,78 @@ def test_a_list_that_gets_no_answer_says_since_when(screen: Screen) -> None:
     page = screen.log_in(to=LIST)
     page.route("**/automated-signals*", lambda route: route.abort())
     page.keyboard.press("r")
-    expect(page.locator("[data-freshness]")).to_contain_text("stale: no answer since")
+    expect(page.locator("[data-freshness]")).to_contain_text("stale since")
+
+
+@pytest.mark.usefixtures("lives")
+def test_a_change_that_the_stream_tells_of_appears_at_once(screen: Screen, app: OpenAPI, db: Database) -> None:
+    page = screen.log_in(to=LIST)
+    expect(page.locator("[data-freshness]")).to_contain_text("live", timeout=15_000)
+    add(db, event("NEW", Kind.SIGNAL_CREATED, 90))
+    app.extensions["signalbook.hub"].publish("signals", [["main", "NEW"]])
+    # While the stream is live the page asks by itself only every 30 seconds.
+    expect(page.locator('tr[data-id="main/NEW"]')).to_have_count(1, timeout=15_000)
+
+
+@pytest.mark.usefixtures("lives")
+def test_tabs_share_one_stream_and_the_next_takes_over(screen: Screen, app: OpenAPI, db: Database) -> None:
+    hub = app.extensions["signalbook.hub"]
+    first = screen.log_in(to=LIST)
+    live = "[data-freshness].is-live"
+    expect(first.locator(live)).to_have_count(1, timeout=15_000)
+    second = first.context.new_page()
+    second.goto(screen.base + LIST)
+    expect(second.locator(live)).to_have_count(1, timeout=15_000)
+    assert hub.count() == 1
+    first.close()
+    add(db, event("NEW", Kind.SIGNAL_CREATED, 90))
+    hub.publish("signals", [["main", "NEW"]])
+    expect(second.locator('tr[data-id="main/NEW"]')).to_have_count(1, timeout=20_000)
+    expect(second.locator(live)).to_have_count(1, timeout=15_000)
+
+
+@pytest.mark.usefixtures("lives")
+def test_without_a_stream_the_list_asks_by_itself(screen: Screen, db: Database) -> None:
+    screen.page.route("**/api/stream*", lambda route: route.fulfill(status=503))
+    page = screen.log_in(to=LIST)
+    add(db, event("NEW", Kind.SIGNAL_CREATED, 90))
+    expect(page.locator('tr[data-id="main/NEW"]')).to_have_count(1, timeout=20_000)
+    expect(page.locator("[data-freshness]")).to_contain_text("checked")
+
+
+@pytest.mark.usefixtures("lives")
+def test_a_stream_that_breaks_is_said_to_reconnect(screen: Screen, app: OpenAPI) -> None:
+    page = screen.log_in(to=LIST)
+    note = page.locator("[data-freshness]")
+    expect(note).to_contain_text("live", timeout=15_000)
+    page.route("**/api/stream*", lambda route: route.abort())
+    app.extensions["signalbook"].draining.set()
+    expect(note).to_contain_text("reconnecting", timeout=15_000)
+    app.extensions["signalbook"].draining.clear()
+    page.unroute("**/api/stream*")
+    expect(note).to_contain_text("live", timeout=20_000)
+
+
+@pytest.mark.usefixtures("lives")
+def test_the_filter_bar_and_the_columns_work_by_hand(screen: Screen) -> None:
+    page = screen.log_in(to=LIST)
+    page.keyboard.press("/")
+    page.keyboard.type("run")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-rows] tbody tr")).to_have_count(1)
+    page.get_by_role("link", name="Clear").click()
+    page.wait_for_url("**?status=all")
+    page.wait_for_load_state()
+    page.get_by_role("combobox", name="Session").select_option("NY LUNCH")  # a choice filters at once
+    expect(page.get_by_text("signals here")).to_be_visible()
+    page.get_by_role("link", name="Clear the filter").click()
+    page.get_by_role("link", name="No-BE MFE").click()
+    expect(page.locator("[data-rows] tbody tr").first).to_have_attribute("data-id", "main/RUN")
+    page.locator("summary", has_text="Columns").click()
+    page.get_by_role("checkbox", name="Symbol").uncheck()
+    page.get_by_role("button", name="Show these").click()
+    expect(page.get_by_role("columnheader", name="Symbol")).to_have_count(0)
+    assert screen.violations() == []
 
 
 @pytest.mark.usefixtures("lives")
@@ -73,7 +145,7 @@ def test_signals_are_for_everyone_on_every_screen(screen: Screen, theme: str, pa
         [{"name": name, "value": value, "url": screen.base} for name, value in views.items()]
     )
     screen.log_in(to=LIST)
-    for path in (LIST, f"{LIST}/ODD", f"{LIST}/RUN?events=all"):
+    for path in (LIST, f"{LIST}?status=cancelled&q=x&from=2025-12-10", f"{LIST}/ODD", f"{LIST}/RUN?events=all"):
         screen.page.set_viewport_size({"width": 1440, "height": 900})
         screen.open(path)
         assert screen.violations() == [], path

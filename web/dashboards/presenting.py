@@ -1,10 +1,7 @@
-"""The list of signals as its page shows it: tabs, words for states, places in the list, price steps. Pure."""
+"""Signals as their pages show them: tabs, words for states, price steps, how instants are written. Pure."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,7 +11,6 @@ from core.errors import InvalidInputError
 from core.instruments import tick_size
 
 DEFAULT_TICK = Decimal("0.25")
-Place = tuple[datetime | None, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +62,6 @@ def view_counts(counts: dict[str, int]) -> dict[str, int]:
         view.name: sum(total for status, total in counts.items() if not view.statuses or status in view.statuses)
         for view in VIEWS
     }
-
-
-def write_cursor(state: Any) -> str:
-    """The place of a signal in the list, as opaque text for an address."""
-    at = state.signal_time.isoformat() if state.signal_time else None
-    return base64.urlsafe_b64encode(json.dumps([at, state.trade_id, state.stream]).encode()).decode().rstrip("=")
-
-
-def read_cursor(text: str | None) -> Place | None:
-    """The place that `write_cursor` wrote; None for no text. Raises InvalidInputError."""
-    if not text:
-        return None
-    try:
-        at, trade_id, stream = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        time = datetime.fromisoformat(at) if at is not None else None
-    except (ValueError, TypeError, binascii.Error):
-        raise InvalidInputError("before: is no place in the list", field="before") from None
-    if not (isinstance(trade_id, str) and isinstance(stream, str)) or "\x00" in trade_id + stream:
-        raise InvalidInputError("before: is no place in the list", field="before")
-    return time, trade_id, stream
 
 
 def tick_of(symbol: str | None) -> Decimal:

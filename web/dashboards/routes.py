@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, Response, redirect, render_template, request
 
 from core.errors import NotFoundError
+from core.sessions import SESSIONS
+from core.timezones import new_york_date
+from core.trading_calendar import cme_equity_calendar
 from database import deliveries, events, states
-from database.engine import Cursor
-from web.dashboards import facts, life, presenting
+from database.engine import Cursor, Database
+from database.states import Place
+from web.dashboards import columns, export, facts, life, presenting, pulse, query
 from web.dashboards.flags import Flag, explain, explained
+from web.dashboards.query import ListQuery
+from web.headers import is_https
+from web.safe_next import safe_next
 from web.services import services
 
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
 PAGE_SIZE = 100
+CSV_ROWS = 1000
+PREFERENCE_LIFETIME = timedelta(days=365)
 
 blueprint = Blueprint("signals", __name__)
+preferences = Blueprint("preferences", __name__)  # a viewer may choose, too
 
 
 @blueprint.app_template_filter("explained")
@@ -31,30 +46,93 @@ def _explain(name: str) -> Flag:
 
 @blueprint.get("/automated-signals")
 def signals_page() -> str:
-    """The signals of a tab and a stream, newest first."""
-    view = presenting.view_named(request.args.get("status", "all"))
-    before = presenting.read_cursor(request.args.get("before"))
-    wanted = _stream()
+    """The signals that the address asks for, and how the stream of alerts is."""
+    wanted = query.read_query(request.args)
     with services().db.transaction() as cur:
         streams = states.list_streams(cur)
-        # A lone stream is named all the same: its index gives the page in order.
-        stream = wanted or (streams[0] if len(streams) == 1 else None)
-        rows = states.list_states(cur, limit=PAGE_SIZE + 1, stream=stream, statuses=view.statuses, before=before)
-        counts = presenting.view_counts(states.count_states(cur, stream))
-        last_alert_at = _last_alert_at(cur, [stream] if stream else streams)
-    shown = rows[:PAGE_SIZE]
+        chosen = [wanted.stream] if wanted.stream else streams
+        found = _page(cur, wanted, chosen, PAGE_SIZE + 1)
+        head = _head(cur, wanted, chosen)
+    shown = found[:PAGE_SIZE]
+    after = states.place_of(shown[-1], wanted.order) if len(found) > PAGE_SIZE else None
     return render_template(
         "automated_signals.html",
-        tab=view,
+        wanted=wanted,
         rows=shown,
-        counts=counts,
         streams=streams,
-        stream=wanted,
-        last_alert_at=last_alert_at,
-        is_first=before is None,
-        older=presenting.write_cursor(shown[-1]) if len(rows) > PAGE_SIZE else None,
+        next_page=wanted.address(after=after) if after else None,
+        columns=columns.shown(wanted.view.name, request.cookies.get(columns.COOKIE, "")),
+        all_columns=columns.COLUMNS,
+        alignment=columns.alignment,
+        sessions=SESSIONS,
         presenting=presenting,
+        **head,
     )
+
+
+def _page(cur: Cursor, wanted: ListQuery, streams: list[str], limit: int, after: Place | None = None) -> list[Any]:
+    order, place = wanted.order, after or wanted.after
+    return states.list_states(cur, limit=limit, streams=streams, selection=wanted.selection(), order=order, after=place)
+
+
+def _head(cur: Cursor, wanted: ListQuery, streams: list[str]) -> dict[str, Any]:
+    """The figures of the header and of the tabs."""
+    now = services().clock.now()
+    every = presenting.view_counts(states.count_states(cur, streams))
+    selection = wanted.selection(is_of_tab=False)
+    counts = presenting.view_counts(states.count_states(cur, streams, selection)) if wanted.is_filtered else every
+    today = states.count_states(cur, streams, query.signals_of_day(new_york_date(now)))
+    last_alert_at = _last_alert_at(cur, streams)
+    return {
+        "counts": counts,
+        "open_trades": every["active"],
+        "today": new_york_date(now),
+        "signals_today": sum(today.values()),
+        "last_alert_at": last_alert_at,
+        "pulse": pulse.pulse(last_alert_at, every["active"], now, cme_equity_calendar()),
+        "meters": pulse.meters(streams, deliveries.count_fires(cur, streams, now - pulse.FIRE_WINDOW)),
+        "most_fires": pulse.MOST_FIRES,
+    }
+
+
+@blueprint.get("/automated-signals.csv")
+def signals_csv() -> Response:
+    """Every signal that the address asks for, in its order, as CSV."""
+    wanted = replace(query.read_query(request.args), after=None)
+    name = f"signals-{services().clock.now():%Y%m%dT%H%M%SZ}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    with services().db.transaction() as cur:  # a database that is away is said with a status, not with half a file
+        streams = [wanted.stream] if wanted.stream else states.list_streams(cur)
+    return Response(_csv(services().db, wanted, streams), mimetype="text/csv", headers=headers)
+
+
+def _csv(db: Database, wanted: ListQuery, streams: list[str]) -> Iterator[str]:
+    """A short transaction for each part, so that a slow reader holds none open."""
+    yield export.header()
+    after: Place | None = None
+    while True:
+        with db.transaction() as cur:
+            rows = _page(cur, wanted, streams, CSV_ROWS, after)
+        yield export.rows_of(rows)
+        if len(rows) < CSV_ROWS:
+            return
+        after = states.place_of(rows[-1], wanted.order)
+
+
+@preferences.post("/automated-signals/columns")
+def save_columns() -> ResponseReturnValue:
+    """Keep in a cookie which columns this reader wants to see; all of them when none is named."""
+    response = redirect(safe_next(request.form.get("next")), 303)
+    chosen = request.form.getlist("column") if "all" not in request.form else []
+    response.set_cookie(
+        columns.COOKIE,
+        columns.cookie_of(chosen) if chosen else "",
+        max_age=PREFERENCE_LIFETIME,
+        secure=is_https(services().settings),
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
 
 
 @blueprint.get("/automated-signals/<trade_id>")
@@ -100,3 +178,6 @@ def _stream() -> str | None:
 def _last_alert_at(cur: Cursor, streams: list[str]) -> datetime | None:
     found: list[Any] = [deliveries.last_delivery(cur, stream) for stream in streams]
     return max((row.received_at for row in found if row), default=None)
+
+
+blueprint.register_blueprint(preferences)

@@ -1,0 +1,115 @@
+"""The list of signals as a browser gets it, at 100,000 signals: p50 and p95 of whole pages, warm.
+
+The app answers in this process, logged in, on a PostgreSQL with the settings of production. Prints a line of JSON and a line
+to read for each page.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import time
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from flask.testing import FlaskClient
+
+from core.settings import load_settings
+from database import migrate, users
+from database.embedded import EmbeddedServer
+from database.engine import Database
+from tests.support_postgres import public_directory
+from web.passwords import hash_password
+from web_server import create_app
+
+SIGNALS = 100_000
+ROUNDS = 40
+TARGET_MS = 150
+PASSWORD = "password of the bench"
+PAGES = {
+    "newest": "",
+    "deep page": "?before=WyIyMDI1LTA3LTAxVDAwOjAwOjAwKzAwOjAwIiwgIlQiLCAibWFpbiJd",
+    "active": "?status=active",
+    "cancelled": "?status=cancelled",
+    "one session and direction": "?session=NY+PRE&direction=long",
+    "one day": "?from=2025-07-01&to=2025-07-01",
+    "text in few": "?q=T4711",
+    "text in none": "?q=nothing",
+    "by entry": "?sort=entered&way=asc",
+    "by end": "?sort=ended",
+    "by id": "?sort=id",
+    "by No-BE MFE": "?sort=no_be_mfe",
+    "by MAE": "?sort=mae&way=asc",
+}
+FILL = """
+INSERT INTO trade_states (stream, trade_id, facts, status, direction, symbol, session, signal_time, entry_time, exit_at,
+                          exit_kind, cancelled_at, entry_price, stop_loss, be_mfe_r, no_be_mfe_r, mae_r, last_kind,
+                          last_received_at, confirmation_time, confirmation_time_from, bars_to_confirmation, htf_alignment,
+                          htf_computed)
+SELECT 'main', 'T' || n,
+       jsonb_build_object('facts', (SELECT string_agg(md5((n * 100 + i)::text), '') FROM generate_series(1, 50) AS i)),
+       kind, (ARRAY['long', 'short'])[1 + n %% 2], 'MNQ1!',
+       (ARRAY['NY AM', 'ASIA', 'LONDON', 'NY PRE', 'NY LUNCH', 'NY PM', 'AFTER_HOURS'])[1 + n %% 7], at,
+       CASE WHEN kind IN ('COMPLETED', 'BE_EXITED') THEN at + interval '2 minutes' END,
+       CASE WHEN kind = 'COMPLETED' THEN at + interval '50 minutes' END, CASE WHEN kind = 'COMPLETED' THEN 'EXIT_SL' END,
+       CASE WHEN kind = 'CANCELLED' THEN at + interval '9 minutes' END, 25000, 24990,
+       random() * 5, random() * 20, -random(), 'MFE_UPDATE', at + interval '1 hour', at + interval '1 minute', 'derived', 2,
+       '{"daily": "Bullish", "h4": "Bearish", "h1": "Neutral", "m15": "Bullish", "m5": "Bullish", "m1": "Bearish"}', true
+FROM (SELECT n, timestamptz '2025-06-01' + n * interval '3 minutes' AS at,
+             (ARRAY['COMPLETED', 'COMPLETED', 'CANCELLED', 'CANCELLED', 'PENDING', 'COMPLETED', 'CANCELLED'])[1 + n %% 7] AS kind
+      FROM generate_series(1, %(signals)s) AS n) AS made
+"""
+
+
+def fill(db: Database) -> None:
+    """Signals over seven months, with facts as large as real ones, and statistics as autovacuum leaves them."""
+    with db.transaction(statement_timeout_ms=0) as cur:
+        cur.execute(FILL, {"signals": SIGNALS})
+        users.add_user(cur, name="ann", password_hash=hash_password(PASSWORD), role="operator")
+    with closing(db.direct("bench", statement_timeout_ms=0)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cur:
+            cur.execute("VACUUM ANALYZE")
+
+
+def log_in(client: FlaskClient) -> None:
+    token = re.search(r'name="csrf-token" content="([^"]+)"', client.get("/login").text)
+    assert token
+    client.post("/login", data={"name": "ann", "password": PASSWORD, "csrf_token": token[1]})
+
+
+def measure(client: FlaskClient, path: str) -> list[float]:
+    """Milliseconds of each round, sorted, after three to warm up."""
+    times = []
+    for number in range(ROUNDS + 3):
+        started = time.perf_counter()
+        answer = client.get(path)
+        if number >= 3:
+            times.append((time.perf_counter() - started) * 1000)
+        assert answer.status_code == 200, path
+    return sorted(times)
+
+
+def main() -> None:
+    with (
+        TemporaryDirectory() as data,
+        public_directory() as base,
+        EmbeddedServer(base / "var", run_dir=base / "run") as server,
+    ):
+        db = Database(server.url)
+        migrate.upgrade(db)
+        fill(db)
+        client = create_app(load_settings({"DATA_DIR": str(Path(data)), "TESTING": "1"}), db).test_client()
+        log_in(client)
+        for name, asked in PAGES.items():
+            times = measure(client, f"/automated-signals{asked}")
+            p50, p95 = statistics.median(times), times[int(len(times) * 0.95)]
+            print(json.dumps({"bench": "signal_pages", "figure": f"{name} p95", "value": round(p95, 1), "unit": "ms"}))
+            print(f"  {name}: p50 {p50:.0f} ms, p95 {p95:.0f} ms (target p95 < {TARGET_MS} ms)", flush=True)
+        db.close()
+
+
+if __name__ == "__main__":
+    main()
