@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from database.migrate import run_sql
 
-revision = "0006"
+revision = "0004"
 down_revision = "0003"
 
 UP = """
