@@ -32,6 +32,12 @@ PURE = (
     "core/sessions.py",
     "core/timezones.py",
     "core/instruments.py",
+    "core/wave_records.py",
+    "waves/adapter.py",
+    "waves/effective.py",
+    "waves/events.py",
+    "waves/plan.py",
+    "waves/schedule.py",
     "web/format.py",
     "web/safe_next.py",
 )
