@@ -37,6 +37,8 @@ PURE = (
     "waves/effective.py",
     "waves/events.py",
     "waves/plan.py",
+    "waves/presenting.py",
+    "waves/feed/protocol.py",
     "waves/schedule.py",
     "web/format.py",
     "web/safe_next.py",
@@ -71,6 +73,7 @@ EXCEPT_EXCEPTION = {
     "database/jobs.py",
     "web/errors.py",
     "telemetry/writer.py",
+    "waves/feed/supervisor.py",  # the feed's supervisor
     "telemetry/prepare.py",  # a fault of ours while reading an alert must not cost the alert
 }
 LARGE_MODULES: dict[str, str] = {}

@@ -59,6 +59,18 @@ def refused(signal: WaveSignal) -> Event:
     return {"event_type": "wave_signal_refused", "event_data": data, "severity": "WARNING"} | _whose(signal)
 
 
+def unstorable(signal: WaveSignal, error: Exception) -> Event:
+    """A signal that the database refuses, kept as plain text."""
+    text = ascii(dict(signal.raw))[:4000]
+    reason = ascii(str(error))[:500]
+    return {
+        "event_type": "wave_signal_refused",
+        "event_data": {"text": text},
+        "severity": "ERROR",
+        "error_message": reason,
+    }
+
+
 def update_failed(wave_time: datetime, exchange_id: int, error: Exception) -> Event:
     """The parameters of an exchange could not be applied; the wave goes on."""
     text = f"{type(error).__name__}: {error}"[:500]

@@ -51,8 +51,24 @@ class Receipt:
 
 
 def receive(db: Database, signals: Sequence[WaveSignal], *, is_whole: bool, now: datetime) -> Receipt:
-    """Store signals durably. A whole batch is processed at once, pushed signals wait a little for their fellows."""
+    """Store signals durably. A whole batch is processed at once, pushed signals wait a little for their fellows.
+
+    Should the database refuse a batch, its signals are stored one by one, so that one of them costs no other.
+    """
     settles_at = now if is_whole else now + PUSH_SETTLES
+    try:
+        return _receive_batch(db, signals, settles_at, now)
+    except psycopg2.DataError as error:
+        if len(signals) > 1:
+            receipts = [receive(db, [one], is_whole=is_whole, now=now) for one in signals]
+            return Receipt(sum(one.new for one in receipts), sum(one.refused for one in receipts))
+        log.error("wave_signal_refused", exc_info=error)
+        with db.transaction() as cur:
+            params.add_events(cur, [events.unstorable(signal, error) for signal in signals], now=now)
+        return Receipt(0, len(signals))
+
+
+def _receive_batch(db: Database, signals: Sequence[WaveSignal], settles_at: datetime, now: datetime) -> Receipt:
     by_wave: dict[datetime, list[WaveSignal]] = {}
     refused = [one for one in signals if one.wave_timestamp is None]
     for signal in signals:

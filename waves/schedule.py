@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 CANDLE = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
+LONGEST_BACKOFF_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +55,10 @@ def next_window(now: datetime, minutes: Sequence[int], duration: timedelta) -> W
 
 def _hour(instant: datetime) -> datetime:
     return instant.replace(minute=0, second=0, microsecond=0)
+
+
+def backoff_seconds(failures: int, first: float, luck: float) -> float:
+    """How long to wait after so many failures in a row: doubling from `first` up to a minute, shortened by up to a
+    quarter by `luck` in [0, 1), so that many clients do not come back together."""
+    longest = max(first, LONGEST_BACKOFF_SECONDS)
+    return float(min(longest, first * 2 ** min(failures - 1, 20)) * (1 - luck / 4))
