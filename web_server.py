@@ -18,6 +18,8 @@ import database.cli
 import telemetry.cli
 import telemetry.parts
 import telemetry.routes
+import waves.parts
+import waves.routes
 import web.cli
 import web.format
 from core.errors import MisconfiguredError
@@ -55,15 +57,10 @@ def create_app(settings: Settings | None = None, db: Database | None = None) -> 
     settings = settings or settings_of_environment()
     services = Services(settings, db or open_for_command(settings), secrets=load_secrets(settings))
     REDACTOR.add(*services.secrets.values())
-    app = OpenAPI(
-        "signalbook",
-        info=Info(title="Signalbook", version=health.VERSION),
-        root_path=str(ROOT),
-        static_folder=None,
-        **api.OPTIONS,
-    )
-    app.extensions["signalbook"] = services
+    info = Info(title="Signalbook", version=health.VERSION)
+    app = OpenAPI("signalbook", info=info, root_path=str(ROOT), static_folder=None, **api.OPTIONS)
     app.extensions["telemetry"] = telemetry.parts.build(settings, services.db, services.clock)
+    app.extensions.update(signalbook=services, waves=waves.parts.build(settings, services.db, services.clock))
     app.config["SECRET_KEY"] = services.secrets["secret_key"]
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
     for init in (
@@ -86,9 +83,10 @@ def _register(app: OpenAPI, settings: Settings) -> None:
     app.register_blueprint(metrics.blueprint)
     if settings.role != "worker":
         own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint)
-        for blueprint in (*own, telemetry.routes.webhook, telemetry.routes.pages):
+        for blueprint in (*own, telemetry.routes.webhook, telemetry.routes.pages, waves.routes.pages):
             app.register_blueprint(blueprint)
         app.register_api(telemetry.routes.api)
+        app.register_api(waves.routes.api)
         auth.csrf.exempt(telemetry.routes.webhook)
     for group in (database.cli.db_commands, *telemetry.cli.COMMANDS, *web.cli.COMMANDS, *doctor.COMMANDS):
         app.cli.add_command(group)
@@ -102,7 +100,10 @@ def serve(settings: Settings) -> None:
     services: Services = app.extensions["signalbook"]
     intake: telemetry.parts.Telemetry = app.extensions["telemetry"]
     keeper = DatabaseKeeper(db, embedded, on_ready=lambda: _prepare_database(db, settings))
-    scheduler = Scheduler(db, JOBS if settings.role != "web" else (), wait_for=keeper.ready)
+    jobs = (*JOBS, *waves.parts.jobs(settings)) if settings.role != "web" else ()
+    scheduler = Scheduler(db, jobs, wait_for=keeper.ready)
+    feed = waves.parts.feed(app.extensions["waves"], keeper.ready)
+    services.checks["waves"] = lambda: Check(*feed.check())
     listener = Listener(db, {"webhook_tokens": intake.door.refresh}, wait_for=keeper.ready)
     services.checks["intake"] = lambda: Check(*intake.check())
     services.checks["database"] = lambda: Check("pass" if keeper.is_up else "warn", keeper.detail)
@@ -110,7 +111,7 @@ def serve(settings: Settings) -> None:
     admission = Admission(assets.wrap_static(app, app.wsgi_app), services.draining)
     server = Server(admission, services.draining, settings)
     intake.start(REGISTRY)
-    for part in (keeper, scheduler, listener):
+    for part in (keeper, scheduler, listener, feed):
         part.start()
     log.info("serving", extra={"host": settings.host, "port": server.port, "role": settings.role})
     try:
@@ -118,7 +119,7 @@ def serve(settings: Settings) -> None:
     finally:
         services.draining.set()
         intake.stop()
-        for part in (scheduler, listener, keeper):
+        for part in (feed, scheduler, listener, keeper):
             part.stop()
         db.close()
         log.info("stopped")
@@ -127,8 +128,7 @@ def serve(settings: Settings) -> None:
 def _prepare_database(db: Database, settings: Settings) -> None:
     """Once the schema is up to date: the first login and token, and states for the rows of an older table."""
     first_start(db, settings)
-    folded = fold_older_rows(db)
-    if folded:
+    if folded := fold_older_rows(db):
         log.info("older_signals_folded", extra={"signals": folded})
 
 

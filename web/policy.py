@@ -35,6 +35,8 @@ POLICY = {
     "telemetry": Access.LOGIN,
     "telemetry_pages": Access.LOGIN,
     "signals": Access.LOGIN,
+    "waves": Access.LOGIN,
+    "waves_pages": Access.LOGIN,
 }
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
