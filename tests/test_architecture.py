@@ -35,6 +35,8 @@ PURE = (
     "core/wave_records.py",
     "waves/adapter.py",
     "waves/effective.py",
+    "waves/evaluation/known.py",
+    "waves/evaluation/replay.py",
     "waves/events.py",
     "waves/plan.py",
     "waves/presenting.py",

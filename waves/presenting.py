@@ -145,6 +145,12 @@ def change_text(row: Any) -> str:
     )
 
 
+def variant_text(text: str) -> str:
+    """A variant in words: `Stop loss 2.00 %`."""
+    found = [part.partition("=") for part in text.split(",")]
+    return ", ".join(f"{LABELS[name.strip()]} {value_text(name.strip(), Decimal(value))}" for name, _, value in found)
+
+
 def feed_state(row: Any, now: datetime, *, is_on: bool) -> tuple[str, str, str]:
     """(pass, warn or fail; a word; a sentence) about the feed, as it is."""
     if not is_on:

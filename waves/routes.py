@@ -14,7 +14,9 @@ from core.timezones import attach
 from core.wave_records import PARAM_FIELDS
 from database import params, waves
 from waves import presenting
+from waves.cli import evaluate_command
 from waves.effective import effective_of
+from waves.evaluation.evaluate import USUAL_VARIANTS, evaluate
 from waves.overrides import set_override, undo_override
 from waves.parts import Waves
 from waves.payloads import (
@@ -36,10 +38,12 @@ CHART_WAVES = 200
 WAVES_SHOWN = 40
 CHANGES_SHOWN = 12
 OVERRIDES_SHOWN = 12
+DAYS = (7, 30, 90, 365)
 EXPIRIES = {"": None, "1": "1 hour", "4": "4 hours", "24": "1 day", "168": "7 days"}
 HOURS = {hours: timedelta(hours=int(hours)) for hours in EXPIRIES if hours}
 
-pages = Blueprint("waves_pages", __name__)
+pages = Blueprint("waves_pages", __name__, cli_group="waves")
+pages.cli.add_command(evaluate_command)
 api = APIBlueprint("waves", __name__, url_prefix="/api/params", abp_tags=[Tag(name="params")])
 
 
@@ -179,6 +183,32 @@ def wave_page(wave_time: str) -> str:
     if not found:
         raise NotFoundError("There is no such wave.")
     return render_template("params_wave.html", wave=found[0], rows=rows, name=_name, presenting=presenting)
+
+
+@pages.get("/params/evaluation")
+def evaluation_page() -> str:
+    """What other parameters would have done, with how far that can be trusted."""
+    days = request.args.get("days", 30, type=int)
+    if days not in DAYS:
+        raise InvalidInputError("days: must be one of " + ", ".join(map(str, DAYS)), field="days")
+    asked = request.args.get("variant", "").strip()
+    until = parts().clock.now()
+    report = evaluate(
+        parts().db,
+        stream=parts().settings.stream,
+        since=until - timedelta(days=days),
+        until=until,
+        variants=(asked,) if asked else USUAL_VARIANTS,
+    )
+    return render_template(
+        "params_evaluation.html",
+        report=report,
+        days=days,
+        choices=DAYS,
+        variant=asked,
+        name=_name,
+        presenting=presenting,
+    )
 
 
 @pages.post("/params/overrides")

@@ -69,7 +69,7 @@ def test_the_pages_are_accessible_and_never_scroll_sideways(screen: Screen, db: 
     page = screen.log_in(to="/params")
     with db.transaction() as cur:
         wave = next(row.wave_time for row in waves.list_waves(cur, limit=9) if row.received)
-    paths = ("/params?at=2030-01-01T10:00", f"/params/waves/{wave:%Y-%m-%dT%H:%M:%SZ}")
+    paths = ("/params?at=2030-01-01T10:00", f"/params/waves/{wave:%Y-%m-%dT%H:%M:%SZ}", "/params/evaluation?days=7")
     for number, path in enumerate(paths):
         page.set_viewport_size({"width": 1440, "height": 900})
         screen.open(path)
