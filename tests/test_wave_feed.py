@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,12 +15,15 @@ import pytest
 
 from core.clock import SystemClock
 from core.errors import InvalidInputError
+from core.settings import Settings
 from database import params, waves
 from database.engine import Database
+from simulator import wave_command
+from simulator.__main__ import main
 from simulator.wave_market import WaveMarket
 from simulator.wave_server import WaveServer
 from tests.support_waves import FOUR, QUARTER, RECEIVED, RULES, WAVE, raw_signal
-from waves import processor
+from waves import parts, processor
 from waves.feed.protocol import parse_message
 from waves.feed.supervisor import FeedConfig, WaveFeed
 from waves.schedule import backoff_seconds
@@ -248,6 +252,42 @@ def test_what_is_received_while_the_database_refuses_is_stored_when_it_is_back(
 def params_of(db: Database) -> dict[int, Any]:
     with db.transaction() as cur:
         return params.get_all_params(cur)
+
+
+def test_without_a_server_the_feed_is_off_and_no_job_runs(db: Database, settings: Settings) -> None:
+    built = parts.build(settings, db, SystemClock())
+    feed = parts.feed(built, threading.Event())
+    feed.start()
+    feed.stop()
+    assert feed.check() == ("pass", "off")
+    assert parts.jobs(settings) == ()
+    assert [job.name for job in parts.jobs(replace(settings, demo=True))] == ["process_waves"]
+    web = parts.feed(parts.build(replace(settings, demo=True, role="web"), db, SystemClock()), threading.Event())
+    assert web.check() == ("pass", "off")
+
+
+def test_the_command_serves_waves_of_both_exchanges_to_the_feed(
+    db: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop, clock = threading.Event(), TimeOfDay(RECEIVED)
+    args = Namespace(port=0, token="secret", seed=1, exchanges=(1, 2), history_hours=2.0, oddities=0.0)
+    thread = threading.Thread(target=wave_command.run, args=(args, clock, stop))
+    thread.start()
+    said: list[str] = []
+    eventually(lambda: said.append(capsys.readouterr().out) or "waves on ws://" in "".join(said))  # type: ignore[func-returns-value]
+    url = "".join(said).split()[2].rstrip(",")
+    with feeding(db, url, clock):
+        eventually(lambda: held(db, 1) and held(db, 2))
+        eventually(lambda: WAVE in statuses(db))
+    stop.set()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
+def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with Sky() as sky:
+        assert main(["waves", "--port", str(sky.server.port)]) == 2
+    assert capsys.readouterr().err.startswith("port: cannot listen on")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"type": 1}', "[" * 100_000, "\x00", b"\xff"])

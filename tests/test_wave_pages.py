@@ -159,6 +159,18 @@ def test_the_page_shows_what_counts_and_says_that_no_order_is_sent(seen: FlaskCl
     assert "No signal server is set" in text
 
 
+def test_the_waves_of_the_page_are_paged(seen: FlaskClient, db: Database) -> None:
+    for number in range(2, 20):
+        give_up(db, WAVE + number * QUARTER, detail="nothing came", now=NOW)
+    page = seen.get("/params").get_data(as_text=True)
+    assert "Older waves" in page
+    assert "/params/waves/2025-10-27T18:30:00Z" not in page
+    older = page.split('href="/params?before=')[1].split('"')[0]
+    page = seen.get(f"/params?before={older}").get_data(as_text=True)
+    assert "/params/waves/2025-10-27T18:30:00Z" in page
+    assert "Older waves" not in page
+
+
 def test_the_forms_of_the_page_override_and_undo(seen: FlaskClient, db: Database) -> None:
     form = {"exchange_id": "2", "field": "stop_loss_filter", "value": "2.75 %", "reason": "try", "expires": "4"}
     assert seen.post("/params/overrides", data=form).status_code == 303

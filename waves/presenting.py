@@ -31,7 +31,7 @@ STATE_WORDS = {
 }
 WAVE_WORDS = {"completed": "Complete", "collecting": "Collecting", "not_found": "Not found"}
 STALE_AFTER = timedelta(seconds=30)
-CHART_WIDTH, CHART_HEIGHT, CHART_PAD = 160, 22, 2
+CHART_WIDTH, CHART_HEIGHT, CHART_PAD = 120, 22, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,11 @@ def value_text(field: str, value: Decimal | float | None) -> str:
         digits = max(2, -int(number.as_tuple().exponent))
         return f"{number:.{digits}f} %"
     return f"{number:f}".replace("-", "\u2212")
+
+
+def wave_name(wave_time: datetime) -> str:
+    """A wave in an address."""
+    return wave_time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def value_json(value: Decimal | None) -> int | float | None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 CHART_WAVES = 200
-WAVES_SHOWN = 40
+WAVES_SHOWN = 16
 CHANGES_SHOWN = 12
 OVERRIDES_SHOWN = 12
 DAYS = (7, 30, 90, 365)
@@ -140,10 +140,10 @@ def post_undo(path: OverridePath, body: UndoBody) -> Response:
 @pages.get("/params")
 def params_page() -> str:
     """What counts for each exchange and why; the waves; what an operator may do."""
-    now, at = parts().clock.now(), _instant_argument("at")
+    now, at, before = parts().clock.now(), _instant_argument("at"), _instant_argument("before")
     with parts().db.transaction() as cur:
         rows, masks = params.get_all_params(cur), params.active_overrides(cur, now)
-        shown = waves.list_waves(cur, limit=WAVES_SHOWN)
+        shown = waves.list_waves(cur, limit=WAVES_SHOWN + 1, before=before)
         changes = params.list_significant(cur, ratio=parts().rules.alert_ratio, limit=CHANGES_SHOWN)
         overrides = params.list_overrides(cur, limit=OVERRIDES_SHOWN)
         feed = waves.get_feed_state(cur)
@@ -157,7 +157,9 @@ def params_page() -> str:
     return render_template(
         "params.html",
         tables=tables,
-        waves=shown,
+        waves=shown[:WAVES_SHOWN],
+        older=presenting.wave_name(shown[-2].wave_time) if len(shown) > WAVES_SHOWN else None,
+        is_paged=before is not None,
         changes=changes,
         overrides=overrides,
         feed=presenting.feed_state(feed, now, is_on=parts().settings.wave_url is not None),
