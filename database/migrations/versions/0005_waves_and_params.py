@@ -174,6 +174,9 @@ FROM (SELECT id, lead(changed_at) OVER (PARTITION BY exchange_id, wave_timestamp
       FROM monitoring.params_history) newer
 WHERE newer.id = older.id AND newer.changed_at IS NOT NULL;
 
+INSERT INTO monitoring.params (exchange_id) SELECT DISTINCT exchange_id FROM monitoring.params_history WHERE exchange_id > 0
+ON CONFLICT DO NOTHING;
+
 -- What an older table of parameters holds without a history begins one.
 INSERT INTO monitoring.params_history
     (exchange_id, max_trades_filter, stop_loss_filter, trailing_activation_filter, trailing_distance_filter, changed_at,
