@@ -366,7 +366,7 @@ def test_ten_thousand_random_histories_leave_the_table_of_the_reference_model(db
 def random_history(exchange: int) -> list[WaveSignal]:
     """Up to three waves of up to two signals each, some of them twice."""
     found: list[WaveSignal] = []
-    for wave in random.sample(range(6), random.randint(1, 3)):
+    for wave in random.sample(range(4), random.randint(1, 3)):
         for number in range(random.randint(1, 2)):
             fields = {name: random.choice([None, 1, 2, 3, -1]) for name in random.sample(PARAM_FIELDS, 2)}
             score = random.choice([10, 20, 30])
