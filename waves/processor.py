@@ -162,11 +162,11 @@ def _update_params(
     def apply(chosen: dict[int, StoredSignal]) -> None:
         _apply_leaders(cur, wave_time, chosen, now, rules)
 
-    if _is_undone(cur, lambda: apply(leaders)) is None:
+    if _failure_of(cur, lambda: apply(leaders)) is None:
         return set()
     failed = set()
     for exchange_id, leader in leaders.items():  # one bad exchange must not cost the others
-        error = _is_undone(cur, lambda one=exchange_id, by=leader: apply({one: by}))  # type: ignore[misc]
+        error = _failure_of(cur, lambda one=exchange_id, by=leader: apply({one: by}))  # type: ignore[misc]
         if error is not None:
             log.error("Failed to update params for exchange_id=%s", exchange_id, exc_info=error)
             params.add_events(cur, [events.update_failed(wave_time, exchange_id, error)], now=now)
@@ -174,7 +174,7 @@ def _update_params(
     return failed
 
 
-def _is_undone(cur: Cursor, apply: Callable[[], None]) -> psycopg2.Error | None:
+def _failure_of(cur: Cursor, apply: Callable[[], None]) -> psycopg2.Error | None:
     """Run a part of the transaction that may fail alone; the error that undid it, None when it stands."""
     cur.execute("SAVEPOINT part")
     try:
