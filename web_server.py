@@ -15,6 +15,8 @@ import database.cli
 import telemetry.cli
 import telemetry.parts
 import telemetry.routes
+import waves.parts
+import waves.routes
 import web.cli
 import web.format
 from core.errors import MisconfiguredError
@@ -28,7 +30,7 @@ from database.scheduler import Scheduler
 from telemetry.parts import Telemetry
 from web import api, assets, auth, dashboards, errors, headers, pages, policy
 from web.live import routes as live
-from web.services import Services
+from web.services import Check, Services
 from web.serving import doctor, health, metrics, readiness, request_log
 from web.serving.admission import Admission
 from web.serving.environment import ROOT, settings_of_environment
@@ -47,15 +49,10 @@ def create_app(settings: Settings | None = None, db: Database | None = None) -> 
     settings = settings or settings_of_environment()
     services = Services(settings, db or open_for_command(settings), secrets=load_secrets(settings))
     REDACTOR.add(*services.secrets.values())
-    app = OpenAPI(
-        "signalbook",
-        info=Info(title="Signalbook", version=health.VERSION),
-        root_path=str(ROOT),
-        static_folder=None,
-        **api.OPTIONS,
-    )
-    app.extensions["signalbook"] = services
+    info = Info(title="Signalbook", version=health.VERSION)
+    app = OpenAPI("signalbook", info=info, root_path=str(ROOT), static_folder=None, **api.OPTIONS)
     app.extensions["telemetry"] = telemetry.parts.build(settings, services.db, services.clock)
+    app.extensions.update(signalbook=services, waves=waves.parts.build(settings, services.db, services.clock))
     app.config["SECRET_KEY"] = services.secrets["secret_key"]
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
     for init in (
@@ -79,9 +76,10 @@ def _register(app: OpenAPI, settings: Settings) -> None:
     app.register_blueprint(metrics.blueprint)
     if settings.role != "worker":
         own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint, live.blueprint)
-        for blueprint in (*own, telemetry.routes.webhook, telemetry.routes.pages):
+        for blueprint in (*own, telemetry.routes.webhook, telemetry.routes.pages, waves.routes.pages):
             app.register_blueprint(blueprint)
         app.register_api(telemetry.routes.api)
+        app.register_api(waves.routes.api)
         auth.csrf.exempt(telemetry.routes.webhook)
     for group in (database.cli.db_commands, *telemetry.cli.COMMANDS, *web.cli.COMMANDS, *doctor.COMMANDS):
         app.cli.add_command(group)
@@ -95,20 +93,23 @@ def serve(settings: Settings) -> None:
     services: Services = app.extensions["signalbook"]
     intake: Telemetry = app.extensions["telemetry"]
     keeper = DatabaseKeeper(db, embedded, on_ready=lambda: _prepare(db, settings, intake))
-    scheduler = Scheduler(db, JOBS if settings.role != "web" else (), wait_for=keeper.ready)
+    jobs = (*JOBS, *waves.parts.jobs(settings)) if settings.role != "web" else ()
+    scheduler = Scheduler(db, jobs, wait_for=keeper.ready)
+    feed = waves.parts.feed(app.extensions["waves"], keeper.ready)
     listener = Listener(db, {"webhook_tokens": intake.door.refresh, **live.channels(app)}, wait_for=keeper.ready)
     readiness.register(services, keeper=keeper, scheduler=scheduler, intake=intake.check)
+    services.checks["waves"] = lambda: Check(*feed.check())
     admission = Admission(assets.wrap_static(app, app.wsgi_app), services.draining)
     server = Server(admission, services.draining, settings)
     intake.start(REGISTRY)
-    for part in (keeper, scheduler, listener):
+    for part in (keeper, scheduler, listener, feed):
         part.start()
     try:
         server.run()
     finally:
         services.draining.set()
         intake.stop()
-        for part in (scheduler, listener, keeper):
+        for part in (feed, scheduler, listener, keeper):
             part.stop()
         db.close()
         log.info("stopped")

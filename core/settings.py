@@ -137,6 +137,39 @@ def _crash_point(value: str) -> tuple[str, int] | None:
     return found[1], int(found[2] or 1)
 
 
+def _ws_url(value: str) -> str | None:
+    text = value.strip()
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError("must look like wss://signals.example.com:8765")
+    return text
+
+
+def _attempts(value: str) -> int:
+    return -1 if value.strip() == "-1" else _number(1, 1_000_000)(value)
+
+
+def _minutes(value: str) -> tuple[int, ...]:
+    """Minutes of the hour, separated by commas, in their order."""
+    words = [word.strip() for word in value.split(",") if word.strip()]
+    if not words or not all(re.fullmatch(r"\d{1,2}", word) and int(word) < 60 for word in words):
+        raise ValueError("must be minutes of the hour such as 6,20,35,50")
+    return tuple(sorted({int(word) for word in words}))
+
+
+def _exchanges(value: str) -> tuple[tuple[int, str], ...]:
+    """`1:Binance,2:Bybit` as (id, name)."""
+    found: dict[int, str] = {}
+    for word in filter(None, (part.strip() for part in value.split(","))):
+        number, _, name = word.partition(":")
+        if not re.fullmatch(r"[1-9]\d{0,8}", number.strip()) or not name.strip() or int(number) in found:
+            raise ValueError("must look like 1:Binance,2:Bybit")
+        found[int(number)] = name.strip()[:40]
+    return tuple(sorted(found.items()))
+
+
 def _addresses(value: str) -> tuple[str, ...]:
     """Addresses separated by commas; the word `tradingview` stands for TradingView's four."""
     found: list[str] = []
@@ -167,6 +200,18 @@ SETTINGS = (
     Setting("LOG_FILE", _optional_path, "", "file that gets the log as well as standard output"),
     Setting("ROLE", _one_of(*ROLES), "all", "all, web (no jobs) or worker (jobs, no pages)"),
     Setting("DEMO", _flag, "0", "1 runs on made-up data in its own stream, marked on every page"),
+    Setting("SIGNAL_WS_URL", _ws_url, "", "signal server of the waves; empty: no waves (DEMO: the simulator's)", True),
+    Setting("SIGNAL_WS_TOKEN", _secret_text(1), "", "token for the signal server", True),
+    Setting("SIGNAL_WS_AUTO_RECONNECT", _flag, "1", "0 gives up after the first lost connection"),
+    Setting("SIGNAL_WS_RECONNECT_INTERVAL", _number(1, 3600), "5", "seconds before the first retry; doubles up to 60"),
+    Setting("SIGNAL_WS_MAX_RECONNECT_ATTEMPTS", _attempts, "-1", "failures in a row before giving up; -1 never"),
+    Setting("SIGNAL_BUFFER_SIZE", _number(1, 100_000), "100", "messages kept in memory while the database is away"),
+    Setting("WAVE_CHECK_MINUTES", _minutes, "6,20,35,50", "minutes of the hour at which a wave is asked for"),
+    Setting("WAVE_CHECK_DURATION_SECONDS", _number(1, 840), "120", "how long it is asked for"),
+    Setting("WAVE_CHECK_INTERVAL_SECONDS", _number(1, 60), "1", "how often it is asked for"),
+    Setting("WAVE_EXCHANGES", _exchanges, "1:Binance,2:Bybit", "exchanges with a row from the start, id:name"),
+    Setting("WAVE_CHANGE_ALERT_PERCENT", _number(0, 1000), "10", "a parameter that changes by more is an alarm"),
+    Setting("MAX_TRADES_PER_15MIN", _number(1, 1000), "5", "trades a wave where no parameter says it"),
     Setting("TESTING", _flag, "0", "1 honours the receive-clock header and crash points; never in production"),
     Setting("CRASH_AT", _crash_point, "", "with TESTING=1: kill the process at this crash point, name or name:n"),
 )
@@ -195,6 +240,18 @@ class Settings:
     log_file: Path | None
     role: str
     demo: bool
+    signal_ws_url: str | None = field(repr=False)
+    signal_ws_token: str | None = field(repr=False)
+    signal_ws_auto_reconnect: bool
+    signal_ws_reconnect_interval: int
+    signal_ws_max_reconnect_attempts: int
+    signal_buffer_size: int
+    wave_check_minutes: tuple[int, ...]
+    wave_check_duration_seconds: int
+    wave_check_interval_seconds: int
+    wave_exchanges: tuple[tuple[int, str], ...]
+    wave_change_alert_percent: int
+    max_trades_per_15min: int
     testing: bool
     crash_at: tuple[str, int] | None
 
@@ -202,6 +259,11 @@ class Settings:
     def is_embedded(self) -> bool:
         """True when the service runs its own PostgreSQL."""
         return self.database_url is None
+
+    @property
+    def wave_url(self) -> str | None:
+        """The signal server; None: the wave feed is off. A demo has the simulator's on its usual port."""
+        return self.signal_ws_url or ("ws://127.0.0.1:8765" if self.demo else None)
 
     @property
     def stream(self) -> str:

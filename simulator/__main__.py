@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from core.errors import SignalbookError
-from simulator import alert_command
+from simulator import alert_command, wave_command
 
-COMMANDS = {"alerts": alert_command}
+COMMANDS = {"alerts": alert_command, "waves": wave_command}
 """Each has `HELP`, `add_arguments(parser)` and `run(args) -> exit code`."""
 
 

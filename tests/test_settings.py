@@ -30,6 +30,12 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ("PUBLIC_URL", "signals.example.com"),
         ("LOG_LEVEL", "loud"),
         ("ROLE", "leader"),
+        ("SIGNAL_WS_URL", "http://a"),
+        ("SIGNAL_WS_MAX_RECONNECT_ATTEMPTS", "-2"),
+        ("WAVE_CHECK_MINUTES", "6,60"),
+        ("WAVE_CHECK_MINUTES", ","),
+        ("WAVE_EXCHANGES", "0:None"),
+        ("WAVE_EXCHANGES", "1:A,1:B"),
         ("DEMO", "perhaps"),
         ("CRASH_AT", "before_reply"),
         ("CRASH_AT", "before reply"),
@@ -44,6 +50,14 @@ def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
 def test_a_crash_point_is_taken_from_tests_only() -> None:
     assert load_settings({"TESTING": "1", "CRASH_AT": "before_reply"}).crash_at == ("before_reply", 1)
     assert load_settings({"TESTING": "1", "CRASH_AT": "after_commit:3"}).crash_at == ("after_commit", 3)
+
+
+def test_waves_are_off_until_they_have_a_server_or_a_demo() -> None:
+    assert load_settings({}).wave_url is None
+    assert load_settings({"DEMO": "1"}).wave_url == "ws://127.0.0.1:8765"
+    assert load_settings({"DEMO": "1", "SIGNAL_WS_URL": "wss://a:1/x"}).wave_url == "wss://a:1/x"
+    assert load_settings({}).wave_check_minutes == (6, 20, 35, 50)
+    assert load_settings({"WAVE_EXCHANGES": "2:Bybit, 1:Binance,"}).wave_exchanges == ((1, "Binance"), (2, "Bybit"))
 
 
 def test_a_secret_never_stands_in_the_message_that_refuses_it() -> None:

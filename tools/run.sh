@@ -18,13 +18,19 @@ if [ -z "${WEBHOOK_TOKEN:-}" ]; then
     export WEBHOOK_TOKEN
 fi
 
+waves=
+if [ -z "${SIGNAL_WS_URL:-}" ]; then
+    export SIGNAL_WS_URL="ws://127.0.0.1:${SIGNAL_WS_PORT:-8765}"
+    "$python" -m simulator waves --port "${SIGNAL_WS_PORT:-8765}" &
+    waves=$!
+fi
 "$python" web_server.py &
 service=$!
 "$python" -m simulator alerts --url "http://127.0.0.1:$PORT/api/automated-signals/webhook/$WEBHOOK_TOKEN" \
     --resume "$DATA_DIR/simulator_place.json" &
 simulator=$!
 stop() {
-    kill -TERM "$simulator" 2>/dev/null || true
+    kill -TERM "$simulator" $waves 2>/dev/null || true
     kill -TERM "$service" 2>/dev/null || true
 }
 trap stop INT TERM
@@ -33,5 +39,5 @@ while kill -0 "$service" 2>/dev/null; do # a signal ends `wait` before the servi
     status=0
     wait "$service" || status=$?
 done
-kill -TERM "$simulator" 2>/dev/null || true
+kill -TERM "$simulator" $waves 2>/dev/null || true
 exit "$status"

@@ -37,6 +37,8 @@ POLICY = {
     "telemetry_pages": Access.LOGIN,
     "signals": Access.LOGIN,
     "signals.preferences": Access.PUBLIC,
+    "waves": Access.LOGIN,
+    "waves_pages": Access.LOGIN,
 }
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -1,0 +1,1 @@
+"""What other parameters would have done: a replay of stored signals under what was known at the time."""
