@@ -78,10 +78,11 @@ def _register(app: OpenAPI, settings: Settings) -> None:
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)
     if settings.role != "worker":
-        own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint, live.blueprint)
+        own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint)
         for blueprint in (*own, telemetry.routes.webhook, telemetry.routes.pages):
             app.register_blueprint(blueprint)
-        app.register_api(telemetry.routes.api)
+        for described in (telemetry.routes.api, live.blueprint):
+            app.register_api(described)
         auth.csrf.exempt(telemetry.routes.webhook)
     for group in (database.cli.db_commands, *telemetry.cli.COMMANDS, *web.cli.COMMANDS, *doctor.COMMANDS):
         app.cli.add_command(group)
