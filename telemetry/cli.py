@@ -16,6 +16,7 @@ from flask.cli import AppGroup
 from core.errors import SignalbookError
 from database import api_tokens, tokens
 from database.users import ROLES
+from telemetry.backfill import DEFAULT_LIMIT, backfill_telemetry_from_automated_signals
 from telemetry.history.alert_import import import_rows
 from telemetry.history.alert_log import is_capped, merge_alert_logs, parse_alert_log
 from telemetry.history.rebuild import rebuild, replay_quarantined
@@ -25,7 +26,14 @@ token_commands = AppGroup("token", help="Tokens of the webhook and of the API: c
 alerts_commands = AppGroup("alerts", help="Import TradingView's alert logs.")
 signals_commands = AppGroup("signals", help="Derive signals anew from their deliveries.")
 deliveries_commands = AppGroup("deliveries", help="Look after what was not understood.")
-COMMANDS: tuple[click.Group, ...] = (token_commands, alerts_commands, signals_commands, deliveries_commands)
+backfill_commands = AppGroup("backfill", help="Fill in what can be made from what is there.")
+COMMANDS: tuple[click.Group, ...] = (
+    token_commands,
+    alerts_commands,
+    signals_commands,
+    deliveries_commands,
+    backfill_commands,
+)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 stream_option = click.option("--stream", default="main", show_default=True, help="The stream of the script.")
@@ -156,6 +164,18 @@ def rebuild_signals(verify: bool, as_json: bool) -> None:
 def replay(delivery_ids: tuple[int, ...], as_json: bool) -> None:
     """Try again to understand quarantined deliveries: these ids, or all."""
     _say(replay_quarantined(parts().db, delivery_ids or None), as_json)
+
+
+@backfill_commands.command("telemetry")
+@click.option("--limit", type=int, default=DEFAULT_LIMIT, show_default=True, help="How many events, 1 to 5000.")
+@json_option
+def backfill_telemetry(limit: int, as_json: bool) -> None:
+    """Give events that came without a delivery their row in the delivery log; repeat it for the next ones."""
+    report = backfill_telemetry_from_automated_signals(limit, db=parts().db)
+    if not report["success"] and not as_json:
+        raise click.ClickException(str(report["error"]))
+    _say(report, as_json)
+    sys.exit(0 if report["success"] else 1)
 
 
 def _say(result: dict[str, Any], as_json: bool) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
@@ -31,6 +33,19 @@ class DeliveryPath(BaseModel):
     """One delivery."""
 
     delivery_id: int = Field(..., ge=1, le=MAX_ID)
+
+
+class BackfillBody(BaseModel):
+    """How many events one run of the backfill looks at; an absent body is an empty one."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    limit: int = Field(1000, description="1 to 5000; less gives 1, more gives 5000")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_when_absent(cls, given: Any) -> Any:
+        return {} if given is None else given
 
 
 class ConnectionQuery(BaseModel):
