@@ -81,7 +81,7 @@ def _register(app: OpenAPI, settings: Settings) -> None:
         own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint)
         for blueprint in (*own, telemetry.routes.webhook, telemetry.routes.pages):
             app.register_blueprint(blueprint)
-        for described in (telemetry.routes.api, live.blueprint):
+        for described in (telemetry.routes.api, dashboards.signals_api, live.blueprint):
             app.register_api(described)
         auth.csrf.exempt(telemetry.routes.webhook)
     for group in (database.cli.db_commands, *telemetry.cli.COMMANDS, *web.cli.COMMANDS, *doctor.COMMANDS):

@@ -38,6 +38,7 @@ PURE = (
     "web/dashboards/facts.py",
     "web/dashboards/life.py",
     "web/dashboards/flags.py",
+    "web/dashboards/records.py",
     "telemetry/presenting.py",
     "telemetry/history/alert_log.py",
     *sorted(f"telemetry/dialects/{path.name}" for path in (ROOT / "telemetry" / "dialects").glob("*.py")),

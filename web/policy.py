@@ -37,6 +37,7 @@ POLICY = {
     "telemetry": Access.LOGIN,
     "telemetry_pages": Access.LOGIN,
     "signals": Access.LOGIN,
+    "signals_api": Access.LOGIN,
 }
 API_PREFIX = "/api/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
