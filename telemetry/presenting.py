@@ -23,6 +23,7 @@ STATUS_TITLES = {
     "merged": "Further values of a minute that was known already.",
     "quarantined": "Stored, but nothing could be concluded from it.",
 }
+BACKFILL_TITLE = "Made up from automated_signals: no alert of this event was delivered here."
 DIALECTS = ("legacy", "direct", "stage", "telemetry", "batch", "event_batch", "heartbeat")
 HEX_SHOWN = 4096
 HEX_WIDTH = 16

@@ -133,6 +133,7 @@ def test_a_backfill_says_what_it_did_and_shows_its_rows(screen: Screen, operator
     expect(page.locator("tbody tr")).to_have_count(4)
     assert screen.violations() == []
     page.unroute("**/telemetry/backfill")
+    expect(page.locator("tbody tr").first).to_contain_text("backfill")
     button.click()
     expect(page.locator("[data-backfill-result]")).to_have_text("0 inserted, 0 scanned, 3 already in the log")
     expect(page.locator("tbody tr")).to_have_count(4)
