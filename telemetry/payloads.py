@@ -22,7 +22,7 @@ class DeliveryQuery(BaseModel):
         None, ge=-MAX_ID, le=MAX_ID, description="only those with a smaller id: the next page"
     )
     status: str | None = Field(None, max_length=40, description="accepted, duplicate, quarantined ...")
-    dialect: str | None = Field(None, max_length=40)
+    dialect: str | None = Field(None, max_length=40, description="legacy, direct, stage, telemetry, batch ...")
 
     @property
     def page_size(self) -> int:
@@ -32,7 +32,7 @@ class DeliveryQuery(BaseModel):
 class DeliveryPath(BaseModel):
     """One delivery."""
 
-    delivery_id: int = Field(..., ge=1, le=MAX_ID)
+    delivery_id: int = Field(..., ge=1, le=MAX_ID, description="the id of the delivery")
 
 
 class BackfillBody(BaseModel):
@@ -52,4 +52,4 @@ class ConnectionQuery(BaseModel):
     """Has the connection been heard since an instant?"""
 
     since: float = Field(0.0, ge=0, le=1e11, description="Unix seconds")
-    stream: str = Field("main", max_length=64)
+    stream: str = Field("main", max_length=64, description="the stream of the script")

@@ -33,7 +33,7 @@ class PageQuery(StreamQuery):
 class SignalQuery(PageQuery):
     """A page of signals that stand alike."""
 
-    status: Literal["all", "active", "completed", "cancelled", "pending"] = "all"
+    status: Literal["all", "active", "completed", "cancelled", "pending"] = Field("all", description="only these")
 
 
 class MonthQuery(StreamQuery):
@@ -47,4 +47,4 @@ class MonthQuery(StreamQuery):
 class TradePath(BaseModel):
     """One trade id."""
 
-    trade_id: str = Field(..., max_length=200, pattern=NO_NUL)
+    trade_id: str = Field(..., max_length=200, pattern=NO_NUL, description="the id of the signal")
