@@ -32,15 +32,15 @@ POLICY = {
     "pages": Access.LOGIN,
     "pages.preferences": Access.PUBLIC,
     "openapi": Access.LOGIN,
+    "signals_api": Access.LOGIN,
     "live": Access.LOGIN,
     "webhook": Access.WEBHOOK_TOKEN,
     "telemetry": Access.LOGIN,
     "telemetry_pages": Access.LOGIN,
     "signals": Access.LOGIN,
-    "signals_api": Access.LOGIN,
 }
-API_PREFIX = "/api/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+API_PREFIX = "/api/"
 
 
 def init_policy(app: Flask) -> None:
