@@ -13,7 +13,7 @@ from database import events, signals, states
 from database.engine import Cursor
 from database.json_text import as_number, to_json
 from web.dashboards import records
-from web.dashboards.payloads import MonthQuery, PageQuery, SignalQuery, StreamQuery, TradePath
+from web.dashboards.payloads import LimitQuery, MonthQuery, PageQuery, SignalQuery, StreamQuery, TradePath
 from web.dashboards.presenting import read_cursor, view_named, write_cursor
 from web.services import services
 
@@ -21,7 +21,7 @@ signals_api = APIBlueprint("signals_api", __name__, url_prefix="/api/automated-s
 
 
 @signals_api.get("/dashboard-data", summary="Open, pending and the newest completed trades, with the figures")
-def dashboard_data(query: PageQuery) -> Response:
+def dashboard_data(query: LimitQuery) -> Response:
     """What a dashboard shows, with an ETag: send it back as If-None-Match and get 304 while nothing has changed."""
     with services().db.transaction() as cur:
         streams = states.list_streams(cur)

@@ -19,15 +19,20 @@ class StreamQuery(BaseModel):
     stream: str | None = Field(None, min_length=1, max_length=64, pattern=NO_NUL, description="only this stream")
 
 
-class PageQuery(StreamQuery):
-    """A page of signals, newest first."""
+class LimitQuery(StreamQuery):
+    """How many signals of each kind."""
 
     limit: int = Field(DEFAULT_LIMIT, description="1 to 500; 0 and less give 100, more gives 500")
-    before: str | None = Field(None, max_length=400, description="the next_cursor of the page before")
 
     @property
     def page_size(self) -> int:
         return DEFAULT_LIMIT if self.limit <= 0 else min(self.limit, MAX_LIMIT)
+
+
+class PageQuery(LimitQuery):
+    """A page of signals, newest first."""
+
+    before: str | None = Field(None, max_length=400, description="the next_cursor of the page before")
 
 
 class SignalQuery(PageQuery):
