@@ -134,6 +134,10 @@ def test_a_backfill_says_what_it_did_and_shows_its_rows(screen: Screen, operator
     assert screen.violations() == []
     page.unroute("**/telemetry/backfill")
     expect(page.locator("tbody tr").first).to_contain_text("backfill")
+    page.locator("tbody tr").first.click()
+    expect(page.locator("[data-panel]")).to_contain_text("no alert of this event was delivered")
+    expect(page.locator("[data-panel]").get_by_role("heading", name="ENTRY #")).to_be_visible()
+    page.keyboard.press("Escape")
     button.click()
     expect(page.locator("[data-backfill-result]")).to_have_text("0 inserted, 0 scanned, 3 already in the log")
     expect(page.locator("tbody tr")).to_have_count(4)
