@@ -75,11 +75,11 @@ def _register(app: OpenAPI, settings: Settings) -> None:
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)
     if settings.role != "worker":
-        own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint, live.blueprint)
+        own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint)
         for blueprint in (*own, telemetry.routes.webhook, telemetry.routes.pages, waves.routes.pages):
             app.register_blueprint(blueprint)
-        app.register_api(telemetry.routes.api)
-        app.register_api(waves.routes.api)
+        for described in (telemetry.routes.api, dashboards.signals_api, live.blueprint, waves.routes.api):
+            app.register_api(described)
         auth.csrf.exempt(telemetry.routes.webhook)
     for group in (database.cli.db_commands, *telemetry.cli.COMMANDS, *web.cli.COMMANDS, *doctor.COMMANDS):
         app.cli.add_command(group)

@@ -14,17 +14,26 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from core.errors import SignalbookError
-from database import tokens
+from database import api_tokens, tokens
+from database.users import ROLES
+from telemetry.backfill import DEFAULT_LIMIT, backfill_telemetry_from_automated_signals
 from telemetry.history.alert_import import import_rows
 from telemetry.history.alert_log import is_capped, merge_alert_logs, parse_alert_log
 from telemetry.history.rebuild import rebuild, replay_quarantined
 from telemetry.parts import Telemetry
 
-token_commands = AppGroup("token", help="Webhook tokens: create, rotate, revoke, list.")
+token_commands = AppGroup("token", help="Tokens of the webhook and of the API: create, rotate, revoke, list.")
 alerts_commands = AppGroup("alerts", help="Import TradingView's alert logs.")
 signals_commands = AppGroup("signals", help="Derive signals anew from their deliveries.")
 deliveries_commands = AppGroup("deliveries", help="Look after what was not understood.")
-COMMANDS: tuple[click.Group, ...] = (token_commands, alerts_commands, signals_commands, deliveries_commands)
+backfill_commands = AppGroup("backfill", help="Fill in what can be made from what is there.")
+COMMANDS: tuple[click.Group, ...] = (
+    token_commands,
+    alerts_commands,
+    signals_commands,
+    deliveries_commands,
+    backfill_commands,
+)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 stream_option = click.option("--stream", default="main", show_default=True, help="The stream of the script.")
@@ -36,17 +45,30 @@ def parts() -> Telemetry:
 
 
 @token_commands.command("create")
-@stream_option
+@click.option("--stream", help="A webhook token for the stream of a script; main when --role is not given either.")
+@click.option("--role", type=click.Choice(ROLES), help="An API token that may do what a login of this role may.")
+@click.option("--name", help="Who will use the API token; its role when not given.")
 @json_option
-def create(stream: str, as_json: bool) -> None:
-    """Make one more token for a stream and print it once."""
+def create(stream: str | None, role: str | None, name: str | None, as_json: bool) -> None:
+    """Make one more token, for the webhook (--stream) or the API (--role), and print it once."""
+    if role is None and name is not None:
+        raise click.UsageError("--name goes with --role")
+    if role is not None and stream is not None:
+        raise click.UsageError("--stream makes a webhook token, --role an API token: give one of them")
     token = tokens.new_token()
     try:
         with parts().db.transaction() as cur:
-            tokens.add_token(cur, token=token, stream=stream, created_by="command line")
+            if role is not None:
+                given = {"role": role, "name": name or role}
+                token_id = api_tokens.add_token(cur, token=token, **given, created_by="command line")
+            else:
+                tokens.add_token(cur, token=token, stream=stream or "main", created_by="command line")
     except SignalbookError as error:
         raise click.ClickException(error.message) from error
-    _say_token(stream, token, as_json)
+    if role is not None:
+        _say_once({"id": token_id, **given, "token": token}, as_json)
+    else:
+        _say_token(stream or "main", token, as_json)
 
 
 @token_commands.command("rotate")
@@ -66,11 +88,13 @@ def rotate(stream: str, overlap_hours: float, as_json: bool) -> None:
 
 @token_commands.command("revoke")
 @click.argument("token_id", type=int)
-def revoke(token_id: int) -> None:
-    """End the token with this id (see `flask token list`) at once."""
+@click.option("--kind", type=click.Choice(["webhook", "api"]), default="webhook", show_default=True)
+def revoke(token_id: int, kind: str) -> None:
+    """End the token of this kind with this id (see `flask token list`) at once."""
+    revoke_it = api_tokens.revoke_token if kind == "api" else tokens.revoke_token
     try:
         with parts().db.transaction() as cur:
-            tokens.revoke_token(cur, token_id=token_id, now=parts().clock.now())
+            revoke_it(cur, token_id=token_id, now=parts().clock.now())
     except SignalbookError as error:
         raise click.ClickException(error.message) from error
     click.echo(f"Token {token_id} is revoked.")
@@ -79,15 +103,18 @@ def revoke(token_id: int) -> None:
 @token_commands.command("list")
 @json_option
 def list_tokens(as_json: bool) -> None:
-    """Every token by its last four characters."""
+    """Every token of both kinds by its last four characters."""
     with parts().db.transaction() as cur:
-        rows = [row._asdict() for row in tokens.list_tokens(cur)]
+        rows = [{"kind": "webhook", **row._asdict()} for row in tokens.list_tokens(cur)]
+        rows += [{"kind": "api", **row._asdict()} for row in api_tokens.list_tokens(cur)]
     if as_json:
         click.echo(json.dumps(rows, default=str))
         return
     for row in rows:
-        state = "revoked" if row["revoked_at"] else f"expires {row['expires_at']}" if row["expires_at"] else "valid"
-        click.echo(f"{row['id']:5}  ...{row['token_end']}  {row['stream']:12}  {row['created_at']:%Y-%m-%d}  {state}")
+        state = "revoked" if row["revoked_at"] else f"expires {row['expires_at']}" if row.get("expires_at") else "valid"
+        whose = row["stream"] if row["kind"] == "webhook" else f"{row['name']} ({row['role']})"
+        made = f"{row['created_at']:%Y-%m-%d}"
+        click.echo(f"{row['kind']:7}  {row['id']:5}  ...{row['token_end']}  {whose:24}  {made}  {state}")
 
 
 @alerts_commands.command("import")
@@ -139,6 +166,18 @@ def replay(delivery_ids: tuple[int, ...], as_json: bool) -> None:
     _say(replay_quarantined(parts().db, delivery_ids or None), as_json)
 
 
+@backfill_commands.command("telemetry")
+@click.option("--limit", type=int, default=DEFAULT_LIMIT, show_default=True, help="How many events, 1 to 5000.")
+@json_option
+def backfill_telemetry(limit: int, as_json: bool) -> None:
+    """Give events that came without a delivery their row in the delivery log; repeat it for the next ones."""
+    report = backfill_telemetry_from_automated_signals(limit, db=parts().db)
+    if not report["success"] and not as_json:
+        raise click.ClickException(str(report["error"]))
+    _say(report, as_json)
+    sys.exit(0 if report["success"] else 1)
+
+
 def _say(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result))
@@ -150,6 +189,10 @@ def _say(result: dict[str, Any], as_json: bool) -> None:
 def _say_token(stream: str, token: str, as_json: bool) -> None:
     path = f"/api/automated-signals/webhook/{token}"
     base = parts().settings.public_url or ""
-    _say({"stream": stream, "token": token, "webhook": base + path}, as_json)
+    _say_once({"stream": stream, "token": token, "webhook": base + path}, as_json)
+
+
+def _say_once(result: dict[str, Any], as_json: bool) -> None:
+    _say(result, as_json)
     if not as_json:
         click.echo("This is shown only once.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
@@ -20,7 +22,7 @@ class DeliveryQuery(BaseModel):
         None, ge=-MAX_ID, le=MAX_ID, description="only those with a smaller id: the next page"
     )
     status: str | None = Field(None, max_length=40, description="accepted, duplicate, quarantined ...")
-    dialect: str | None = Field(None, max_length=40)
+    dialect: str | None = Field(None, max_length=40, description="legacy, direct, stage, telemetry, batch ...")
 
     @property
     def page_size(self) -> int:
@@ -30,11 +32,24 @@ class DeliveryQuery(BaseModel):
 class DeliveryPath(BaseModel):
     """One delivery."""
 
-    delivery_id: int = Field(..., ge=1, le=MAX_ID)
+    delivery_id: int = Field(..., ge=1, le=MAX_ID, description="the id of the delivery")
+
+
+class BackfillBody(BaseModel):
+    """How many events one run of the backfill looks at; an absent body is an empty one."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    limit: int = Field(1000, description="1 to 5000; less gives 1, more gives 5000")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_when_absent(cls, given: Any) -> Any:
+        return {} if given is None else given
 
 
 class ConnectionQuery(BaseModel):
     """Has the connection been heard since an instant?"""
 
     since: float = Field(0.0, ge=0, le=1e11, description="Unix seconds")
-    stream: str = Field("main", max_length=64)
+    stream: str = Field("main", max_length=64, description="the stream of the script")

@@ -23,6 +23,7 @@ STATUS_TITLES = {
     "merged": "Further values of a minute that was known already.",
     "quarantined": "Stored, but nothing could be concluded from it.",
 }
+BACKFILL_TITLE = "Made up from automated_signals: no alert of this event was delivered here."
 DIALECTS = ("legacy", "direct", "stage", "telemetry", "batch", "event_batch", "heartbeat")
 HEX_SHOWN = 4096
 HEX_WIDTH = 16
@@ -123,7 +124,8 @@ def page_line(row: Any) -> dict[str, Any]:
 def page_detail(row: Any) -> dict[str, Any]:
     """One delivery for people."""
     raw = bytes(row.raw_body) if row.raw_body is not None else None
-    fused = row.fused_event if isinstance(row.fused_event, dict) else {}
+    said = row.raw_payload if row.source == "backfill" else row.fused_event
+    fused = said if isinstance(said, dict) else {}
     return {
         "row": row,
         "is_text": raw is not None and _text(raw) is not None,
@@ -132,7 +134,7 @@ def page_detail(row: Any) -> dict[str, Any]:
         "is_cut": raw is not None and _text(raw) is None and len(raw) > HEX_SHOWN,
         "repair": repair_pieces(raw, row.repair) if raw and row.repair else [],
         "edits": row.repair or [],
-        "fused": _pretty(row.fused_event),
+        "fused": _pretty(said),
         "result": _pretty(row.handler_result),
         "event_type": fused.get("event_type"),
         "trade_ids": _trade_ids(fused),

@@ -25,11 +25,12 @@ from core.errors import InvalidInputError, NotFoundError, TooLargeError, TryAgai
 from database import deliveries, tokens
 from database.engine import Cursor
 from telemetry import measures, presenting
+from telemetry.backfill import backfill_telemetry_from_automated_signals
 from telemetry.dialects.body import MAX_BYTES
 from telemetry.dialects.masking import find_body_tokens
 from telemetry.history.rebuild import replay_quarantined
 from telemetry.parts import Telemetry
-from telemetry.payloads import MAX_ID, ConnectionQuery, DeliveryPath, DeliveryQuery
+from telemetry.payloads import MAX_ID, BackfillBody, ConnectionQuery, DeliveryPath, DeliveryQuery
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -169,6 +170,15 @@ def replay_delivery(path: DeliveryPath) -> Response:
     with parts().db.transaction() as cur:
         deliveries.get_delivery(cur, path.delivery_id)
     return jsonify(success=True, **replay_quarantined(parts().db, [path.delivery_id]))
+
+
+@api.post("/telemetry/backfill", summary="Give events without a delivery their row in the log")
+def run_backfill(body: BackfillBody) -> Response:
+    """How many events were looked at and got a row now. Repeat it for the next ones; 500 with the reason when it fails."""
+    report = backfill_telemetry_from_automated_signals(body.limit, db=parts().db)
+    answer = jsonify(report)
+    answer.status_code = 200 if report["success"] else 500
+    return answer
 
 
 @api.get("/connection", summary="Has the first alert arrived?")

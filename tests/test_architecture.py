@@ -44,6 +44,7 @@ PURE = (
     "waves/schedule.py",
     "web/format.py",
     "web/safe_next.py",
+    "web/dashboards/records.py",
     "web/dashboards/presenting.py",
     "web/dashboards/facts.py",
     "web/dashboards/life.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 import stat
 import subprocess
@@ -27,7 +28,7 @@ DATABASE_PASSWORD = "canary-of-the-database-password"
 TOKEN = CANARIES["WEBHOOK_TOKEN"]
 WEBHOOK = "/api/automated-signals/webhook"
 BEARER = f"Bearer {CANARIES['METRICS_TOKEN']}"
-COMMANDS = (("db", "url"), ("db", "verify"))
+COMMANDS = (("db", "url"), ("db", "verify"), ("token", "list"))
 
 WITH_THE_TOKEN_IN_THE_PATH = [
     ("POST", f"{WEBHOOK}/{TOKEN}", b'{"event_type":"HEARTBEAT"}'),
@@ -106,16 +107,35 @@ def ask_as_operator(listener: Listener) -> None:
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
+def ask_as_program(listener: Listener, env: dict[str, str]) -> str:
+    """Calls with an API token, right, wrong, misplaced and revoked; the token."""
+    made = json.loads(run_command(env, "token", "create", "--role", "operator", "--name", "canary", "--json"))
+    token = str(made["token"])
+    for bearer in (f"Bearer {token}", f"bearer {token}x", f"Basic {token}", token):
+        for path in ("/api/automated-signals/telemetry", "/api/no-such-call", "/overview", "/metrics"):
+            listener.send("GET", path, headers=JSON | {"Authorization": bearer})
+        listener.send("POST", "/api/automated-signals/telemetry/replay", b"{}", JSON | {"Authorization": bearer})
+    for method, path in (("GET", f"/api/automated-signals/telemetry?token={token}"), ("POST", f"{WEBHOOK}/{token}")):
+        listener.send(method, path, b'{"event_type":"HEARTBEAT"}' if method == "POST" else None)
+    right = JSON | {"Authorization": f"Bearer {token}"}
+    assert listener.send("GET", "/api/automated-signals/telemetry", headers=right).status == 200
+    assert token[-4:] in run_command(env, "token", "list").decode()
+    run_command(env, "token", "revoke", str(made["id"]), "--kind", "api")
+    assert listener.send("GET", "/api/automated-signals/telemetry", headers=right).status == 401
+    return token
+
+
 def run_commands(env: dict[str, str]) -> bytes:
     """What the command line prints."""
-    said = b""
-    for command in COMMANDS:
-        done = subprocess.run(
-            [sys.executable, "-m", "flask", *command], cwd=ROOT, env=env, capture_output=True, timeout=60, check=False
-        )
-        assert done.stdout, done.stderr
-        said += done.stdout + done.stderr
-    return said
+    return b"".join(run_command(env, *command) for command in COMMANDS)
+
+
+def run_command(env: dict[str, str], *command: str) -> bytes:
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", *command], cwd=ROOT, env=env, capture_output=True, timeout=60, check=False
+    )
+    assert done.stdout, done.stderr
+    return done.stdout + done.stderr
 
 
 def leaks(text: bytes, canaries: dict[str, str]) -> list[str]:
@@ -145,7 +165,7 @@ def leaking_tables(url: str, canaries: dict[str, str]) -> list[str]:
             cur.execute(f"SELECT t::text FROM {table} AS t")
             found += [table] * any(leaks(row[0].encode(), canaries) for row in cur.fetchall())
     db.close()
-    assert {"users", "webhook_tokens", "telemetry_automated_signals_log"} <= set(tables)
+    assert {"users", "webhook_tokens", "api_tokens", "telemetry_automated_signals_log"} <= set(tables)
     return found
 
 
@@ -178,12 +198,14 @@ def test_no_secret_is_said_answered_or_stored_in_the_open(
         running.wait_for("writer_breaker_closed")
         ask_everything(listener)
         ask_as_operator(listener)
+        env = environment(DATA_DIR=str(running.data_dir), **settings)
+        canaries |= {"an API token": ask_as_program(listener, env)}
         turn_off(postgres, empty_database_url)
         running.wait_for("database_state", lambda line: not line["up"])
         ask_everything(listener)
         turn_on(postgres, empty_database_url)
         running.wait_for("database_state", lambda line: line["up"], count=2)
-        said = run_commands(environment(DATA_DIR=str(running.data_dir), **settings))
+        said = run_commands(env)
         assert running.terminate() == 0
         assert leaks(b"\n".join(listener.heard), canaries) == []
         assert leaks((running.stdout + running.stderr).encode(), canaries) == []

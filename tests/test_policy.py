@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 from flask import Blueprint
@@ -14,7 +15,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from core.settings import Settings
-from database import users
+from database import api_tokens, tokens, users
 from database.engine import Database
 from tests.conftest import PASSWORD
 from web.passwords import hash_password
@@ -34,6 +35,7 @@ class Caller:
     role: str | None
     csrf: str = "right"
     origin: str | None = None
+    token: str | None = None  # the role of the API token sent along, or "revoked"
 
 
 CALLERS = {
@@ -45,20 +47,29 @@ CALLERS = {
     "operator led here by another site": Caller("operator", origin="https://evil.example"),
     "operator on a page of our own": Caller("operator", origin="http://localhost"),
     "anonymous led here by another site": Caller(None, origin="https://evil.example"),
+    "program of a viewer": Caller(None, csrf="missing", token="viewer"),
+    "program of an operator": Caller(None, csrf="missing", token="operator"),
+    "program with a revoked token": Caller(None, csrf="missing", token="revoked"),
+    "operator with a viewer's token": Caller("operator", csrf="missing", token="viewer"),
+    "viewer with an operator's token": Caller("viewer", token="operator"),
+    "operator with a revoked token": Caller("operator", csrf="missing", token="revoked"),
+    "operator's token led here by another site": Caller("viewer", origin="https://evil.example", token="operator"),
 }
 
 
-def expected(access: Access | None, method: str, caller: Caller) -> str:
+def expected(access: Access | None, method: str, path: str, caller: Caller) -> str:
     """What the table promises this caller: PASSED or the code of the refusal."""
     changes = method not in SAFE_METHODS
     is_foreign = caller.origin is not None and "evil" in caller.origin
-    if changes and access is not Access.WEBHOOK_TOKEN and (caller.csrf != "right" or is_foreign):
+    token = caller.token if path.startswith("/api/") else None
+    role = (None if token == "revoked" else token) if token else caller.role
+    if changes and access is not Access.WEBHOOK_TOKEN and not token and (caller.csrf != "right" or is_foreign):
         return "csrf"
     if access is None:
         return "not_allowed"
-    if access is Access.METRICS_TOKEN or (access is Access.LOGIN and caller.role is None):
+    if access is Access.METRICS_TOKEN or (access is Access.LOGIN and role is None):
         return "not_logged_in"
-    if access is Access.LOGIN and changes and caller.role == "viewer":
+    if access is Access.LOGIN and changes and role == "viewer":
         return "not_allowed"
     return PASSED
 
@@ -97,7 +108,20 @@ def enter(app: OpenAPI, db: Database, caller: Caller) -> tuple[FlaskClient, dict
         form = {"name": "caller", "password": PASSWORD, "csrf_token": csrf_token(client)}
         assert client.post("/login", data=form).status_code == 303
     token = csrf_token(client, "/about/licences" if caller.role else "/login")
+    if caller.token:
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {api_token(db, caller.token)}"
     return client, {"right": {"csrf_token": token}, "wrong": {"csrf_token": token[::-1]}, "missing": {}}[caller.csrf]
+
+
+def api_token(db: Database, role: str) -> str:
+    """An API token of this role; a token that has been revoked for the role "revoked"."""
+    with db.transaction() as cur:
+        token = tokens.new_token()
+        given = "operator" if role == "revoked" else role
+        token_id = api_tokens.add_token(cur, token=token, role=given, name="program", created_by="test")
+        if role == "revoked":
+            api_tokens.revoke_token(cur, token_id=token_id, now=datetime.now(UTC))
+    return token
 
 
 def csrf_token(client: FlaskClient, path: str = "/login") -> str:
@@ -114,7 +138,7 @@ def test_every_rule_treats_its_caller_as_the_table_says(app: OpenAPI, db: Databa
     surprises, asked = [], 0
     for rule, method in requests_of(app):
         answer = client.open(path_of(rule), method=method, headers=headers, data=form if method == "POST" else None)
-        promised = expected(POLICY.get(blueprint_of(rule)), method, caller)
+        promised = expected(POLICY.get(blueprint_of(rule)), method, rule.rule, caller)
         asked += 1
         if outcome(answer) != promised:
             surprises.append(f"{method} {rule}: {outcome(answer)}, promised {promised}")

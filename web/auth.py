@@ -1,7 +1,8 @@
 """Login and logout: who a cookie speaks for, how often one may guess, and that forms come from our own pages.
 
 A cookie names the login and its `session_version`. Logout, a new password and deactivation raise the version in the
-database, so older cookies are dead in every browser at the next request.
+database, so older cookies are dead in every browser at the next request. Below /api a call may bring an API token instead:
+then its cookie counts for nothing, and it needs no form token, because no browser sends such a header by itself.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import ipaddress
 import secrets
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, current_app, g, redirect, render_template, request, session
@@ -21,10 +22,11 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from database import users
+from database import api_tokens, users
 from database.users import User
 from web.headers import is_https
 from web.passwords import hash_of_nobody, is_password_of
+from web.policy import api_token
 from web.safe_next import safe_next
 from web.services import Services, services
 
@@ -32,8 +34,18 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
     from werkzeug.wrappers import Response
 
+
+class FormProtection(CSRFProtect):  # type: ignore[misc]
+    """The token of our forms, asked of every change that a cookie could speak for."""
+
+    def protect(self, **options: Any) -> None:
+        """Refuse a change that did not come from a page of ours."""
+        if api_token() is None:
+            super().protect(**options)
+
+
 blueprint = Blueprint("auth", __name__)
-csrf = CSRFProtect()
+csrf = FormProtection()
 
 GUESSES = RateLimitItemPerMinute(10, 15)
 # From the login on. The session is not `permanent`: flask-login's strong protection spares permanent ones.
@@ -54,6 +66,29 @@ class Login(UserMixin):  # type: ignore[misc]
 
     def get_id(self) -> str:
         return self._cookie_id
+
+
+class Program(UserMixin):  # type: ignore[misc]
+    """Whoever holds an API token, as flask-login wants it."""
+
+    def __init__(self, token: Any) -> None:
+        self.id = f"token:{token.id}"
+        self.name = token.name
+        self.role = token.role
+
+
+class Callers(LoginManager):  # type: ignore[misc]
+    """Who calls: the holder of a given API token, else the login of the cookie.
+
+    flask-login's own `request_loader` would ask the cookie first, and not be asked at all where the cookie is refused.
+    """
+
+    def _load_user(self) -> None:
+        token = api_token()
+        if token is None:
+            super()._load_user()
+        else:
+            self._update_request_context_with_user(load_program(token))
 
 
 class GuessLimit:
@@ -90,7 +125,7 @@ def init_auth(app: Flask) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
     )
-    manager = LoginManager()
+    manager = Callers()
     # Without its context processor, which would ask the database while the page about its absence is rendered.
     manager.init_app(app, add_context_processor=False)
     manager.session_protection = "strong"
@@ -115,6 +150,13 @@ def load_login(cookie_id: str) -> Login | None:
     if user is None or not user.is_active or str(user.session_version) != version:
         return None
     return Login(user)
+
+
+def load_program(token: str) -> Program | None:
+    """The caller of an API token, if it is still good. Raises DatabaseUnavailableError."""
+    with services().db.transaction() as cur:
+        found = api_tokens.get_token(cur, token)
+    return Program(found) if found is not None else None
 
 
 @blueprint.get("/login")

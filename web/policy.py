@@ -1,6 +1,7 @@
 """Who may call what: deny by default. A blueprint that is not in the table answers 403.
 
-Requests that change something need the role operator, whatever the blueprint.
+Requests that change something need the role operator, whatever the blueprint. Below /api an API token may speak for the
+caller instead of a cookie.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ POLICY = {
     "pages": Access.LOGIN,
     "pages.preferences": Access.PUBLIC,
     "openapi": Access.LOGIN,
+    "signals_api": Access.LOGIN,
     "live": Access.LOGIN,
     "webhook": Access.WEBHOOK_TOKEN,
     "telemetry": Access.LOGIN,
@@ -41,6 +43,7 @@ POLICY = {
     "waves_pages": Access.LOGIN,
 }
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+API_PREFIX = "/api/"
 
 
 def init_policy(app: Flask) -> None:
@@ -61,15 +64,25 @@ def check_access() -> None:
         _check_metrics_token()
 
 
+def bearer() -> str | None:
+    """The bearer token of the request; None without one."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else None
+
+
+def api_token() -> str | None:
+    """The token that speaks for the caller in place of cookie and form token; elsewhere than below /api none does."""
+    return bearer() if request.path.startswith(API_PREFIX) else None
+
+
 def _check_login() -> None:
     if not current_user.is_authenticated:
-        raise NotLoggedInError
+        raise NotLoggedInError("This API token is not valid." if api_token() is not None else None)
     if request.method not in SAFE_METHODS and current_user.role != "operator":
         raise NotAllowedError("Only an operator may do that.")
 
 
 def _check_metrics_token() -> None:
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    expected = services().secrets["metrics_token"]
-    if scheme.lower() != "bearer" or not compare_digest(given.strip().encode(), expected.encode()):
+    given, expected = bearer(), services().secrets["metrics_token"]
+    if given is None or not compare_digest(given.encode(), expected.encode()):
         raise NotLoggedInError("Send the metrics token as a bearer token.")

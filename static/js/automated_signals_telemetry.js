@@ -8,11 +8,13 @@ import { addAbove, isAtTop, rows, select, walkByKeys } from "./rows.js";
 const SECONDS = 5;
 const OVERLAP = 40; // ids are given before rows are stored, so a smaller one may come a little later
 const MOST_ROWS = 400;
+const BACKFILL_SAID = "backfill said";
 
 const split = document.querySelector("[data-split]");
 const panel = document.querySelector("[data-panel]");
 const live = document.querySelector("[data-live]");
 const freshButton = document.querySelector("[data-fresh]");
+const backfillButton = document.querySelector("#as-telemetry-backfill-btn");
 let waiting = [];
 
 const idOf = (row) => Number(row.dataset.id);
@@ -107,6 +109,70 @@ async function replay(button) {
     result.textContent = `Not replayed: ${error.message}`;
   }
   button.disabled = false;
+}
+
+/** Show this page of the log as it is now: its rows and the ways to the other pages. */
+async function fetchTelemetryList() {
+  const page = await fetchPage(withoutDelivery());
+  const ours = document.querySelector(".split-list");
+  const fresh = page.querySelector(".split-list");
+  if (!ours || !fresh) return location.reload();
+  waiting = [];
+  freshButton.hidden = true;
+  document.querySelector("[data-rows] tbody").replaceChildren(...page.querySelectorAll("[data-rows] tbody tr"));
+  ours.querySelector("nav").replaceWith(fresh.querySelector("nav"));
+  const id = new URL(location.href).searchParams.get("delivery");
+  select(rows().find((row) => row.dataset.id === id));
+}
+
+/** Give events without a delivery their row in the log, say how many, and show the list anew. */
+async function asRunTelemetryBackfill(limit = 1000) {
+  const words = backfillButton.textContent;
+  backfillButton.disabled = true;
+  backfillButton.textContent = "Running backfill...";
+  try {
+    const token = document.querySelector('meta[name="csrf-token"]').content;
+    const answer = await fetch("/api/automated-signals/telemetry/backfill", {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-CSRFToken": token },
+      body: JSON.stringify({ limit }),
+    });
+    const report = await answer.json();
+    if (!answer.ok || !report.success) throw new Error(report.error);
+    sayBackfill(resultOf(report));
+    await fetchTelemetryList();
+  } catch (error) {
+    sayBackfill(`Backfill failed: ${error.message}`);
+  }
+  backfillButton.textContent = words;
+  backfillButton.disabled = false;
+}
+
+function resultOf({ inserted, scanned, failed, already_logged: known, limit }) {
+  const parts = [`${inserted} inserted`, `${scanned} scanned`, `${known} already in the log`];
+  if (failed) parts.push(`${failed} refused`);
+  return parts.join(", ") + (scanned === limit ? "; run it again for the next ones" : "");
+}
+
+/** Say it now and, where the list can only be shown by a new page, once more there. */
+function sayBackfill(text) {
+  document.querySelector("[data-backfill-result]").textContent = text;
+  if (!split) sessionStorage.setItem(BACKFILL_SAID, text);
+}
+
+if (backfillButton) {
+  sayKept();
+  backfillButton.addEventListener("click", () => asRunTelemetryBackfill());
+}
+document.querySelector("[data-refresh-list]").addEventListener("click", (event) => {
+  event.preventDefault();
+  fetchTelemetryList().catch(() => location.reload());
+});
+
+function sayKept() {
+  const text = sessionStorage.getItem(BACKFILL_SAID);
+  sessionStorage.removeItem(BACKFILL_SAID);
+  if (text) document.querySelector("[data-backfill-result]").textContent = text;
 }
 
 if (split) {

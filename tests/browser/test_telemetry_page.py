@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
+from core.lifecycle import Kind
 from database.engine import Database
 from tests.browser.conftest import PHONE, Screen
 from tests.support_deliveries import deliver
+from tests.support_signals import add, event
 
 pytestmark = pytest.mark.browser
 LOG = "/automated-signals-telemetry"
@@ -105,3 +107,57 @@ def test_deliveries_are_for_everyone_on_every_screen(
         assert screen.violations() == [], path
         screen.page.set_viewport_size(PHONE)  # type: ignore[arg-type]
         assert not screen.scrolls_sideways(), path
+
+
+def test_a_backfill_says_what_it_did_and_shows_its_rows(screen: Screen, operator: str, db: Database) -> None:
+    deliver(db, STRAY_QUOTE)
+    add(db, *(event(f"OLD-{number}", Kind.ENTRY, number) for number in range(3)))
+    page = screen.log_in(to=LOG)
+    expect(page.locator("tbody tr")).to_have_count(1)
+    button = page.locator("#as-telemetry-backfill-btn")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/telemetry/backfill", hold)
+    button.click()
+    expect(button).to_have_text("Running backfill...")
+    expect(button).to_be_disabled()
+    while not held:
+        page.wait_for_timeout(20)
+    held[0].continue_()
+    expect(page.locator("[data-backfill-result]")).to_have_text("3 inserted, 3 scanned, 0 already in the log")
+    expect(button).to_be_enabled()
+    expect(button).to_have_text("Run Backfill (from automated_signals)")
+    expect(page.locator("tbody tr")).to_have_count(4)
+    assert screen.violations() == []
+    page.unroute("**/telemetry/backfill")
+    expect(page.locator("tbody tr").first).to_contain_text("backfill")
+    page.locator("tbody tr").first.click()
+    expect(page.locator("[data-panel]")).to_contain_text("no alert of this event was delivered")
+    expect(page.locator("[data-panel]").get_by_role("heading", name="ENTRY #")).to_be_visible()
+    page.keyboard.press("Escape")
+    button.click()
+    expect(page.locator("[data-backfill-result]")).to_have_text("0 inserted, 0 scanned, 3 already in the log")
+    expect(page.locator("tbody tr")).to_have_count(4)
+
+
+def test_a_backfill_into_an_empty_log_shows_the_log_and_what_it_did(
+    screen: Screen, operator: str, db: Database
+) -> None:
+    add(db, event("OLD", Kind.ENTRY))
+    page = screen.log_in(to=LOG)
+    page.locator("#as-telemetry-backfill-btn").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("[data-backfill-result]")).to_have_text("1 inserted, 1 scanned, 0 already in the log")
+
+
+def test_a_backfill_that_fails_says_why(screen: Screen, operator: str, db: Database) -> None:
+    page = screen.log_in(to=LOG)
+    with db.transaction() as cur:
+        cur.execute("DROP TABLE automated_signals")
+    page.locator("#as-telemetry-backfill-btn").click()
+    said = "Backfill failed: The table automated_signals does not exist."
+    expect(page.locator("[data-backfill-result]")).to_have_text(said)
+    expect(page.locator("#as-telemetry-backfill-btn")).to_be_enabled()

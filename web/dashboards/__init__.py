@@ -1,7 +1,8 @@
-"""Pages that show signals and trades as they are."""
+"""Pages that show signals and trades as they are, and the same for programs."""
 
 from __future__ import annotations
 
+from web.dashboards.api import signals_api
 from web.dashboards.routes import blueprint
 
-__all__ = ["blueprint"]
+__all__ = ["blueprint", "signals_api"]

@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from functools import partial
 from typing import cast
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Flask, Response, current_app, request
 from flask_login import current_user
+from flask_openapi3 import APIBlueprint, Tag
 from prometheus_client import Gauge
 
 from core.clock import Clock
@@ -17,7 +18,7 @@ from core.errors import InvalidInputError
 from web.live.hub import Client, Hub
 from web.services import Services, services
 
-blueprint = Blueprint("live", __name__)
+blueprint = APIBlueprint("live", __name__, abp_tags=[Tag(name="live")])
 
 TOPICS = frozenset({"signals"})
 RETRY_MS = 2000
@@ -38,7 +39,7 @@ def channels(app: Flask) -> dict[str, Callable[[str], None]]:
     return {topic: partial(hub.publish_notification, topic) for topic in TOPICS}
 
 
-@blueprint.get("/api/stream")
+@blueprint.get("/api/stream", summary="Server-sent events: what changes, as it changes")
 def stream() -> Response:
     """Events of the topics asked for, from `Last-Event-ID` on; ends by itself after ten minutes or at a drain."""
     topics = frozenset(filter(None, request.args.get("topics", "signals").split(",")))
