@@ -12,9 +12,11 @@ from core.timezones import new_york_date
 from database import events, signals, states
 from database.engine import Cursor
 from database.json_text import as_number, to_json
+from database.states import Place
 from web.dashboards import records
 from web.dashboards.payloads import LimitQuery, MonthQuery, PageQuery, SignalQuery, StreamQuery, TradePath
-from web.dashboards.presenting import read_cursor, view_named, write_cursor
+from web.dashboards.presenting import view_named
+from web.dashboards.query import NEWEST_FIRST, read_cursor, write_cursor
 from web.services import services
 
 signals_api = APIBlueprint("signals_api", __name__, url_prefix="/api/automated-signals", abp_tags=[Tag(name="signals")])
@@ -83,7 +85,8 @@ def daily_calendar(query: MonthQuery) -> Response:
 
 
 def _page(query: PageQuery, view: str) -> Response:
-    before = read_cursor(query.before)
+    after = read_cursor(query.before, NEWEST_FIRST)
+    before = (after.value, after.trade_id, after.stream) if after else None
     with services().db.transaction() as cur:
         # A lone stream is named all the same: its index gives the page in order.
         stream = query.stream or _only(states.list_streams(cur))
@@ -93,9 +96,13 @@ def _page(query: PageQuery, view: str) -> Response:
     return _answer(
         signals=[records.signal(row) for row in shown],
         count=len(shown),
-        next_cursor=write_cursor(shown[-1]) if len(rows) > len(shown) else None,
+        next_cursor=write_cursor(_place(shown[-1])) if len(rows) > len(shown) else None,
         summary=figures,
     )
+
+
+def _place(row: Any) -> Place:
+    return Place(row.signal_time, row.trade_id, row.stream)
 
 
 def _of_view(cur: Cursor, view: str, stream: str | None, limit: int, before: Any = None) -> list[Any]:
