@@ -78,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", type=float, default=1.0, help="so many times faster than the clock (default 1)")
     parser.add_argument("--trades", type=Path, metavar="CSV", help="tell these trades: time,price,size[,side]")
     parser.add_argument("--token-seconds", type=float, default=86_400, help="life of a token (default one day)")
+    parser.add_argument("--listed-days", type=float, default=45, help="age of the contracts' history (default 45 days)")
     parser.add_argument("--always-open", action="store_true", help="trade while the exchange is closed, too")
     parser.add_argument(
         "--fault", action="append", default=[], metavar="NAME@SECONDS", help=f"one of {', '.join(FAULTS)}; repeatable"
@@ -88,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal comes; the exit code. InvalidInputError for options that make no sense."""
     clock = _clock(args)
     now = clock.now()
-    market = Market(args.seed, front_contracts(now.date()), now - timedelta(hours=3) if args.always_open else None)
+    always_open_from = now - timedelta(hours=3) if args.always_open else None
+    listed_at = now - timedelta(days=args.listed_days)
+    market = Market(args.seed, front_contracts(now.date()), always_open_from, listed_at)
     gateway = Gateway(market, clock, token_life=timedelta(seconds=args.token_seconds))
     faults = [_fault(text) for text in args.fault]
     gateway.start(args.host, args.rest_port, args.hub_port, ticks=args.trades is None)

@@ -83,7 +83,14 @@ class Market:
     """The trades of the contracts. `always_open_from`: from then on there is trade while the exchange is closed, too,
     so that a demo moves at the weekend; such minutes repeat the prices of an open minute some days before."""
 
-    def __init__(self, seed: int, contracts: tuple[Contract, ...], always_open_from: datetime | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        contracts: tuple[Contract, ...],
+        always_open_from: datetime | None = None,
+        listed_at: datetime | None = None,
+    ) -> None:
+        """`listed_at`: there are no bars before; None for no such limit."""
         self.contracts = {contract.contract_id: contract for contract in contracts}
         self.calendar: TradingCalendar = cme_equity_calendar()
         self._seed = seed
@@ -91,6 +98,7 @@ class Market:
             contract.contract_id: PricePath(seed + contract.seed_shift, self.calendar) for contract in contracts
         }
         self._always_open_from = always_open_from
+        self._listed_at = listed_at
         self._trades_of = lru_cache(maxsize=64)(self._make_trades)
 
     def trades_between(self, contract_id: str, start: datetime, end: datetime) -> list[Trade]:
@@ -104,6 +112,9 @@ class Market:
     def bars(self, contract_id: str, timeframe: Timeframe, start: datetime, end: datetime) -> list[dict[str, Any]]:
         """Bars as the API writes them, whole ones whose label lies in [start, end), oldest first."""
         groups: dict[Bucket, list[Bar]] = {}
+        start = max(start, self._listed_at or start)
+        if start >= end:
+            return []
         bucket = bucket_of(start, timeframe, self.calendar)
         for bar in self._minutes(contract_id, min(bucket.opens_at, start), end):
             if not bucket.opens_at <= bar.opens_at < bucket.ends_at:
