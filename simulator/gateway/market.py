@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from core.records import Bucket, Timeframe, bucket_of
+from core.records import Bucket, Timeframe, Unit, bucket_of
 from core.trading_calendar import TradingCalendar, cme_equity_calendar
 from simulator.price_path import MINUTE, TICK, Bar, PricePath
 
@@ -89,8 +89,9 @@ class Market:
         contracts: tuple[Contract, ...],
         always_open_from: datetime | None = None,
         listed_at: datetime | None = None,
+        busy: int = 1,
     ) -> None:
-        """`listed_at`: there are no bars before; None for no such limit."""
+        """`listed_at`: there are no bars before; None for no such limit. `busy` multiplies the number of trades."""
         self.contracts = {contract.contract_id: contract for contract in contracts}
         self.calendar: TradingCalendar = cme_equity_calendar()
         self._seed = seed
@@ -99,6 +100,7 @@ class Market:
         }
         self._always_open_from = always_open_from
         self._listed_at = listed_at
+        self._busy = busy
         self._trades_of = lru_cache(maxsize=64)(self._make_trades)
 
     def trades_between(self, contract_id: str, start: datetime, end: datetime) -> list[Trade]:
@@ -115,6 +117,8 @@ class Market:
         start = max(start, self._listed_at or start)
         if start >= end:
             return []
+        if timeframe.unit == Unit.SECOND:
+            return self._seconds(contract_id, timeframe, start, end)
         bucket = bucket_of(start, timeframe, self.calendar)
         for bar in self._minutes(contract_id, min(bucket.opens_at, start), end):
             if not bucket.opens_at <= bar.opens_at < bucket.ends_at:
@@ -125,6 +129,23 @@ class Market:
             self._bar_record(contract_id, bucket, bars)
             for bucket, bars in groups.items()
             if start <= bucket.starts_at < end and bucket.ends_at <= end
+        ]
+
+    def _seconds(self, contract_id: str, timeframe: Timeframe, start: datetime, end: datetime) -> list[dict[str, Any]]:
+        groups: dict[Bucket, list[Trade]] = {}
+        for trade in self.trades_between(contract_id, start, end):
+            groups.setdefault(bucket_of(trade.at, timeframe, self.calendar), []).append(trade)
+        return [
+            {
+                "t": bucket.starts_at.isoformat(),
+                "o": trades[0].price,
+                "h": max(trade.price for trade in trades),
+                "l": min(trade.price for trade in trades),
+                "c": trades[-1].price,
+                "v": sum(trade.size for trade in trades),
+            }
+            for bucket, trades in groups.items()
+            if start <= bucket.starts_at and bucket.ends_at <= end
         ]
 
     def _bar_record(self, contract_id: str, bucket: Bucket, bars: list[Bar]) -> dict[str, Any]:
@@ -169,7 +190,7 @@ class Market:
         return _shifted(bar, self.contracts[contract_id].shift, minute)
 
     def _volume(self, contract_id: str, minute: datetime) -> int:
-        return 20 + zlib.crc32(f"{self._seed} {contract_id} {minute.timestamp():.0f}".encode()) % 90
+        return self._busy * (20 + zlib.crc32(f"{self._seed} {contract_id} {minute.timestamp():.0f}".encode()) % 90)
 
     def _make_trades(self, contract_id: str, minute: datetime) -> tuple[Trade, ...]:
         """The trades that make up one minute's bar: they begin at its open, touch its extremes, end at its close."""
@@ -178,7 +199,7 @@ class Market:
             return ()
         dice = Random(f"{self._seed} {contract_id} {minute.isoformat()}")
         volume = self._volume(contract_id, minute)
-        count = min(volume, dice.randrange(12, 40))
+        count = min(volume, self._busy * dice.randrange(12, 40))
         steps = round((bar.high - bar.low) / TICK)
         prices = [bar.low + TICK * dice.randint(0, steps) for _ in range(count - 4)] + [bar.high, bar.low]
         dice.shuffle(prices)
