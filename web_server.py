@@ -12,6 +12,8 @@ from flask_openapi3 import Info, OpenAPI
 from prometheus_client import REGISTRY
 
 import database.cli
+import ingestion.cli
+import ingestion.routes
 import telemetry.cli
 import telemetry.parts
 import telemetry.routes
@@ -25,6 +27,7 @@ from database.jobs import PRUNE_JOB_RUNS
 from database.keeper import DatabaseKeeper, open_database, open_for_command
 from database.notify import Listener
 from database.scheduler import Scheduler
+from ingestion import parts as market_data
 from telemetry.parts import Telemetry
 from web import api, assets, auth, dashboards, errors, headers, pages, policy
 from web.live import routes as live
@@ -56,6 +59,7 @@ def create_app(settings: Settings | None = None, db: Database | None = None) -> 
     )
     app.extensions["signalbook"] = services
     app.extensions["telemetry"] = telemetry.parts.build(settings, services.db, services.clock)
+    app.extensions["market_data"] = market_data.build(settings, services.db, services.clock)
     app.config["SECRET_KEY"] = services.secrets["secret_key"]
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
     for init in (
@@ -79,11 +83,13 @@ def _register(app: OpenAPI, settings: Settings) -> None:
     app.register_blueprint(metrics.blueprint)
     if settings.role != "worker":
         own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint, live.blueprint)
-        for blueprint in (*own, telemetry.routes.webhook, telemetry.routes.pages):
+        for blueprint in (*own, telemetry.routes.webhook, telemetry.routes.pages, ingestion.routes.pages):
             app.register_blueprint(blueprint)
         app.register_api(telemetry.routes.api)
+        app.register_api(ingestion.routes.api)
         auth.csrf.exempt(telemetry.routes.webhook)
-    for group in (database.cli.db_commands, *telemetry.cli.COMMANDS, *web.cli.COMMANDS, *doctor.COMMANDS):
+    features = (*telemetry.cli.COMMANDS, *ingestion.cli.COMMANDS)
+    for group in (database.cli.db_commands, *features, *web.cli.COMMANDS, *doctor.COMMANDS):
         app.cli.add_command(group)
 
 
@@ -95,9 +101,10 @@ def serve(settings: Settings) -> None:
     services: Services = app.extensions["signalbook"]
     intake: Telemetry = app.extensions["telemetry"]
     keeper = DatabaseKeeper(db, embedded, on_ready=lambda: _prepare(db, settings, intake))
-    scheduler = Scheduler(db, JOBS if settings.role != "web" else (), wait_for=keeper.ready)
+    market: market_data.MarketData = app.extensions["market_data"]
+    scheduler = Scheduler(db, (*JOBS, *market.jobs) if settings.role != "web" else (), wait_for=keeper.ready)
     listener = Listener(db, {"webhook_tokens": intake.door.refresh, **live.channels(app)}, wait_for=keeper.ready)
-    readiness.register(services, keeper=keeper, scheduler=scheduler, intake=intake.check)
+    readiness.register(services, keeper=keeper, scheduler=scheduler, intake=intake.check, feed=market.check)
     admission = Admission(assets.wrap_static(app, app.wsgi_app), services.draining)
     server = Server(admission, services.draining, settings)
     intake.start(REGISTRY)
@@ -107,6 +114,7 @@ def serve(settings: Settings) -> None:
         server.run()
     finally:
         services.draining.set()
+        market.stop()
         intake.stop()
         for part in (scheduler, listener, keeper):
             part.stop()

@@ -17,7 +17,7 @@ from simulator.gateway.gateway import Gateway
 from simulator.gateway.market import Market, front_contracts
 
 FAST = Timings(
-    silent=3.0, tickless=3.0, ping=0.5, connect=3.0, first_wait=0.05, longest_wait=0.5, lead=0.3, beat=0.3, look=0.05,
+    silent=3.0, tickless=3.0, ping=0.5, connect=3.0, first_wait=0.03, longest_wait=0.5, lead=0.3, beat=0.3, look=0.03,
     mend=0.3,
 )  # fmt: skip
 SECOND = Timeframe.parse("1s")
@@ -32,7 +32,7 @@ class Rig:
         self.db = db
         self.began_at = now
         market = Market(1, front_contracts(now.date()), now - timedelta(minutes=5), now - timedelta(minutes=2), busy=30)
-        self.gateway = Gateway(market, token_life=token_life, keep_alive=0.5)
+        self.gateway = Gateway(market, token_life=token_life, keep_alive=0.5, step=0.03)
         self.gateway.start()
         self.hub = self.gateway.hub
         self.contract_id = next(iter(market.contracts))
@@ -97,4 +97,4 @@ def wait_for(is_so: Callable[[], bool], patience: float = PATIENCE) -> None:
     deadline = time.monotonic() + patience
     while not is_so():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
+        time.sleep(0.02)

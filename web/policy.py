@@ -36,6 +36,8 @@ POLICY = {
     "telemetry": Access.LOGIN,
     "telemetry_pages": Access.LOGIN,
     "signals": Access.LOGIN,
+    "market": Access.LOGIN,
+    "market_pages": Access.LOGIN,
 }
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

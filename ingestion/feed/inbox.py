@@ -40,7 +40,14 @@ class Healed:
     end: datetime
 
 
-Item = Trades | Listening | Healed
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The clock has reached an instant: complete what is due."""
+
+    at: datetime
+
+
+Item = Trades | Listening | Healed | Closing
 
 
 @dataclass
@@ -93,7 +100,7 @@ class Inbox:
                 self.dropped += len(trades.ticks)
                 self._lost_since.setdefault(trades.contract_id, now)
 
-    def put(self, item: Listening | Healed) -> None:
+    def put(self, item: Listening | Healed | Closing) -> None:
         """Queue what must not be lost; waits for room."""
         self._queue.put(item)
 

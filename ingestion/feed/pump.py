@@ -19,7 +19,7 @@ from database.engine import Cursor, Database
 from ingestion.bars.aggregator import OHLCBarAggregator
 from ingestion.bars.overlap import Overlap
 from ingestion.bars.spans import Span, without
-from ingestion.feed.inbox import FeedState, Healed, Inbox, Item, Listening, Trades
+from ingestion.feed.inbox import Closing, FeedState, Healed, Inbox, Item, Listening, Trades
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +72,7 @@ class Pump:
         for item in self._inbox.get(seconds):
             self._take(item)
         now = self._clock.now()
-        for each in self._followed.values():
-            each.aggregator.close_until(now)
+        self._close_until(now)
         self.holes = {name: each.aggregator.gaps for name, each in self._followed.items()}
         try:
             self._store(now)
@@ -81,7 +80,14 @@ class Pump:
             log.debug("bars_wait", exc_info=error)
             self._forget_oldest()
 
+    def _close_until(self, at: datetime) -> None:
+        for each in self._followed.values():
+            each.aggregator.close_until(at)
+
     def _take(self, item: Item) -> None:
+        if isinstance(item, Closing):
+            self._close_until(item.at)
+            return
         each = self._followed[item.contract_id]
         if isinstance(item, Trades):
             fresh = each.overlap.take(item.connection, item.ticks)

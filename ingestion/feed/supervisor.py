@@ -25,7 +25,7 @@ from database.engine import Database
 from database.leader import LeaderDatabase, Leadership, try_to_lead
 from ingestion.bars.aggregator import check_timeframes
 from ingestion.feed.hub import Hub, HubRefusedError
-from ingestion.feed.inbox import FeedState, Inbox, Listening, Trades
+from ingestion.feed.inbox import Closing, FeedState, Inbox, Listening, Trades
 from ingestion.feed.mender import Mender
 from ingestion.feed.parsing import parse_trades
 from ingestion.feed.pump import FEED, Pump
@@ -89,6 +89,11 @@ class Feed:
         self._thread = threading.Thread(target=self._run, name="feed-supervisor", daemon=True)
         self._thread.start()
         return True
+
+    def close_until(self, now: datetime) -> None:
+        """Complete what is due by the clock; does nothing where this process does not lead."""
+        if self.state.is_leader:
+            self._inbox.put(Closing(now))
 
     def stop(self) -> None:
         """End the connection and the threads."""

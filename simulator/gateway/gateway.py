@@ -30,13 +30,20 @@ class Gateway:
     """Starts and stops the parts; `addresses` says where they are."""
 
     def __init__(
-        self, market: Market, clock: Clock | None = None, *, token_life: timedelta = LIFE, keep_alive: float = 15.0
+        self,
+        market: Market,
+        clock: Clock | None = None,
+        *,
+        token_life: timedelta = LIFE,
+        keep_alive: float = 15.0,
+        step: float = STEP_SECONDS,
     ) -> None:
         self.clock = clock or SystemClock()
         self.market = market
         self.tokens = Tokens(self.clock.now, token_life)
         self.api = Api(market, self.tokens, self.clock.now, time.monotonic)
         self.hub = Hub(self.tokens, market.contracts, keep_alive=keep_alive)
+        self._step = step
         self._stop = threading.Event()
 
     def start(self, host: str = "127.0.0.1", rest_port: int = 0, hub_port: int = 0, *, ticks: bool = True) -> None:
@@ -76,7 +83,7 @@ class Gateway:
 
     def _run(self, ticks: bool) -> None:
         told_until = self.clock.now()
-        while not self._stop.wait(STEP_SECONDS):
+        while not self._stop.wait(self._step):
             now = self.clock.now()
             if ticks:
                 for contract_id in self.market.contracts:
