@@ -90,6 +90,13 @@ def test_a_replaced_bar_counts_a_revision_so_that_readers_see_the_correction(db:
     assert row.revision == 1
 
 
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a,b{}", "null", "ü'"])
+def test_a_contract_of_any_name_is_stored_as_it_is(db: Database, name: str) -> None:
+    save(db, replace(bar_at("2025-05-13 14:30", 5800, 1), contract_id=name))
+    with db.transaction() as cur:
+        assert [row.contract_id for row in bars.list_series(cur)] == [name]
+
+
 @pytest.mark.parametrize("price", ["NaN", "0", "-1", "1000000000"])
 def test_a_price_that_cannot_be_is_refused_by_the_table(db: Database, price: str) -> None:
     value = Decimal(price)
