@@ -108,6 +108,11 @@ class OHLCBarAggregator:
         return self._base.timeframe
 
     @property
+    def timeframes(self) -> list[Timeframe]:
+        """All timeframes, smallest first."""
+        return [level.timeframe for level in self._levels]
+
+    @property
     def horizon(self) -> datetime:
         """The newest instant seen, of ticks or of the clock."""
         return from_microseconds(self._horizon_us)

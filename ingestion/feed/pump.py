@@ -138,10 +138,9 @@ class Pump:
         until = bucket_of(aggregator.horizon - timedelta(seconds=2), aggregator.base, self._calendar).starts_at
         heard = without([(microseconds(each.covered_until), microseconds(until))], aggregator.gaps)
         for start, end in heard:
-            bars.add_span(
-                cur, aggregator.contract_id, aggregator.base,
-                source="live", start=from_microseconds(start), end=from_microseconds(end),
-            )  # fmt: skip
+            span = {"start": from_microseconds(start), "end": from_microseconds(end)}
+            for frame in aggregator.timeframes:
+                bars.add_span(cur, aggregator.contract_id, frame, source="live", **span)
         each.covered_until = max(each.covered_until, until)
 
     def _note(self, now: datetime) -> None:

@@ -112,6 +112,10 @@ function update(bar) {
   volume.update({ time: bar.time, value: bar.volume, color: `${color(bar.close >= bar.open ? "--up" : "--down")}66` });
 }
 
+function showNewest() {
+  chart.timeScale().setVisibleLogicalRange({ from: Math.max(-2, bars.length - 140), to: Math.max(40, bars.length + 6) });
+}
+
 function describe() {
   summary.classList.remove("stale");
   const last = bars.at(-1);
@@ -221,8 +225,9 @@ async function fill(event) {
     const found = await answer.json();
     result.textContent = answer.ok ? `${count(found.bars)} bars received, ${count(found.changed)} stored.` : found.detail;
     await showCoverage();
-    asked = 0;
+    [asked, oldest, bars] = [0, null, []];
     await refresh();
+    showNewest();
   } catch {
     result.textContent = "No answer; try again.";
   } finally {
@@ -237,7 +242,7 @@ chart.timeScale().subscribeVisibleLogicalRangeChange(loadOlder);
 onKey("e", "to the newest bar", () => chart.timeScale().scrollToRealTime());
 dress();
 await refresh();
-chart.timeScale().setVisibleLogicalRange({ from: bars.length - 140, to: bars.length + 6 });
+showNewest();
 await Promise.allSettled([showFeed(), showCoverage()]);
 region.dataset.isReady = "yes";
 setInterval(() => document.hidden || Promise.all([refresh(), showFeed()]), REFRESH_MS);
