@@ -45,6 +45,8 @@ class FeedError(TryAgainError):
 class HubRefusedError(FeedError):
     """The market data hub refuses the token."""
 
+    code = "feed_refused"
+
 
 class _Socket(WebSocketClient):  # type: ignore[misc]
     """The library's socket with time limits, a lock for sending, pongs, and an end that wakes its reader."""

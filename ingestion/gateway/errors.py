@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.errors import InvalidInputError, NotFoundError, SignalbookError, TryAgainError
+from core.errors import ConflictError, InvalidInputError, NotFoundError, SignalbookError, TryAgainError
 
 LOGIN: Final = {
     1: "user not found", 2: "wrong password", 3: "invalid user name or API key", 4: "application not found",
@@ -21,7 +21,7 @@ class GatewayUnavailableError(TryAgainError):
     code = "gateway_unavailable"
 
 
-class GatewayRefusedError(SignalbookError):
+class GatewayRefusedError(ConflictError):
     """The market data gateway refused the login; check PROJECTX_USERNAME and PROJECTX_API_TOKEN."""
 
     code = "gateway_refused"
