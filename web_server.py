@@ -12,6 +12,8 @@ from flask_openapi3 import Info, OpenAPI
 from prometheus_client import REGISTRY
 
 import database.cli
+import ingestion.cli
+import ingestion.routes
 import telemetry.cli
 import telemetry.parts
 import telemetry.routes
@@ -27,6 +29,7 @@ from database.jobs import PRUNE_JOB_RUNS
 from database.keeper import DatabaseKeeper, open_database, open_for_command
 from database.notify import Listener
 from database.scheduler import Scheduler
+from ingestion import parts as market_data
 from telemetry.parts import Telemetry
 from web import api, assets, auth, dashboards, errors, headers, pages, policy
 from web.live import routes as live
@@ -53,6 +56,7 @@ def create_app(settings: Settings | None = None, db: Database | None = None) -> 
     app = OpenAPI("signalbook", info=info, root_path=str(ROOT), static_folder=None, **api.OPTIONS)
     app.extensions["telemetry"] = telemetry.parts.build(settings, services.db, services.clock)
     app.extensions.update(signalbook=services, waves=waves.parts.build(settings, services.db, services.clock))
+    app.extensions["market_data"] = market_data.build(settings, services.db, services.clock)
     app.config["SECRET_KEY"] = services.secrets["secret_key"]
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
     for init in (
@@ -75,13 +79,15 @@ def _register(app: OpenAPI, settings: Settings) -> None:
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)
     if settings.role != "worker":
-        own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint)
-        for blueprint in (*own, telemetry.routes.webhook, telemetry.routes.pages, waves.routes.pages):
+        own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint, telemetry.routes.webhook)
+        for blueprint in (*own, telemetry.routes.pages, waves.routes.pages, ingestion.routes.pages):
             app.register_blueprint(blueprint)
-        for described in (telemetry.routes.api, dashboards.signals_api, live.blueprint, waves.routes.api):
+        own_api = (telemetry.routes.api, dashboards.signals_api, live.blueprint)
+        for described in (*own_api, waves.routes.api, ingestion.routes.api):
             app.register_api(described)
         auth.csrf.exempt(telemetry.routes.webhook)
-    for group in (database.cli.db_commands, *telemetry.cli.COMMANDS, *web.cli.COMMANDS, *doctor.COMMANDS):
+    features = (*telemetry.cli.COMMANDS, *ingestion.cli.COMMANDS)
+    for group in (database.cli.db_commands, *features, *web.cli.COMMANDS, *doctor.COMMANDS):
         app.cli.add_command(group)
 
 
@@ -93,11 +99,12 @@ def serve(settings: Settings) -> None:
     services: Services = app.extensions["signalbook"]
     intake: Telemetry = app.extensions["telemetry"]
     keeper = DatabaseKeeper(db, embedded, on_ready=lambda: _prepare(db, settings, intake))
-    jobs = (*JOBS, *waves.parts.jobs(settings)) if settings.role != "web" else ()
+    market: market_data.MarketData = app.extensions["market_data"]
+    jobs = (*JOBS, *market.jobs, *waves.parts.jobs(settings)) if settings.role != "web" else ()
     scheduler = Scheduler(db, jobs, wait_for=keeper.ready)
     feed = waves.parts.feed(app.extensions["waves"], keeper.ready)
     listener = Listener(db, {"webhook_tokens": intake.door.refresh, **live.channels(app)}, wait_for=keeper.ready)
-    readiness.register(services, keeper=keeper, scheduler=scheduler, intake=intake.check)
+    readiness.register(services, keeper=keeper, scheduler=scheduler, intake=intake.check, feed=market.check)
     services.checks["waves"] = lambda: Check(*feed.check())
     admission = Admission(assets.wrap_static(app, app.wsgi_app), services.draining)
     server = Server(admission, services.draining, settings)
@@ -108,6 +115,7 @@ def serve(settings: Settings) -> None:
         server.run()
     finally:
         services.draining.set()
+        market.stop()
         intake.stop()
         for part in (feed, scheduler, listener, keeper):
             part.stop()

@@ -17,7 +17,8 @@ from urllib.parse import quote, urlsplit
 
 import yaml
 
-from core.errors import MisconfiguredError
+from core.errors import InvalidInputError, MisconfiguredError
+from core.records import Timeframe
 
 ROLES = ("all", "web", "worker")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -106,6 +107,13 @@ def _public_url(value: str) -> str | None:
     return text
 
 
+def _hub_url(value: str) -> str:
+    scheme = urlsplit(value.strip()).scheme
+    if scheme not in ("http", "https", "ws", "wss") or not urlsplit(value.strip()).hostname:
+        raise ValueError("must look like https://rtc.example.com/hubs/market")
+    return value.strip()
+
+
 def _secret_text(minimum: int) -> Callable[[str], str | None]:
     def parse(value: str) -> str | None:
         text = value.strip()
@@ -170,6 +178,24 @@ def _exchanges(value: str) -> tuple[tuple[int, str], ...]:
     return tuple(sorted(found.items()))
 
 
+def _timeframes(value: str) -> tuple[Timeframe, ...]:
+    try:
+        return tuple(Timeframe.parse(word) for word in re.split(r"[,/]", value) if word.strip())
+    except InvalidInputError as error:
+        raise ValueError(error.message) from None
+
+
+def _contracts(value: str) -> tuple[tuple[str, tuple[Timeframe, ...]], ...]:
+    """`MNQ, MES=1m/1h`: contract ids or roots, each with timeframes of its own or none."""
+    found: list[tuple[str, tuple[Timeframe, ...]]] = []
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        name, _, frames = part.partition("=")
+        if not re.fullmatch(r"[A-Z0-9.]{1,40}", name.strip()):
+            raise ValueError(f"{name.strip()[:40]!r} is no contract id (CON.F.US.MNQ.Z26) and no root (MNQ)")
+        found.append((name.strip(), _timeframes(frames)))
+    return tuple(found)
+
+
 def _addresses(value: str) -> tuple[str, ...]:
     """Addresses separated by commas; the word `tradingview` stands for TradingView's four."""
     found: list[str] = []
@@ -196,6 +222,12 @@ SETTINGS = (
     Setting("PUBLIC_URL", _public_url, "", "address under which the world reaches the service"),
     Setting("TRUSTED_PROXY", _optional, "", "address of the reverse proxy whose X-Forwarded headers count"),
     Setting("TRUSTED_PROXY_COUNT", _number(1, 5), "1", "how many proxies stand in front"),
+    Setting("PROJECTX_USERNAME", _optional, "", "login at the market data gateway; empty: no feed"),
+    Setting("PROJECTX_API_TOKEN", _secret_text(8), "", "API key at the market data gateway", True),
+    Setting("PROJECTX_API_URL", _public_url, "https://api.topstepx.com", "REST API of the gateway"),
+    Setting("PROJECTX_RTC_MARKET_URL", _hub_url, "https://rtc.topstepx.com/hubs/market", "market hub of the gateway"),
+    Setting("MARKET_CONTRACTS", _contracts, "MNQ", "contracts to follow, as MNQ, MES=1m/1h"),
+    Setting("MARKET_TIMEFRAMES", _timeframes, "1m,5m,15m,30m,1h,4h,1d,1w", "timeframes of contracts without their own"),
     Setting("LOG_LEVEL", _one_of(*LOG_LEVELS), "INFO", "DEBUG, INFO, WARNING or ERROR"),
     Setting("LOG_FILE", _optional_path, "", "file that gets the log as well as standard output"),
     Setting("ROLE", _one_of(*ROLES), "all", "all, web (no jobs) or worker (jobs, no pages)"),
@@ -236,6 +268,12 @@ class Settings:
     public_url: str | None
     trusted_proxy: str | None
     trusted_proxy_count: int
+    projectx_username: str | None
+    projectx_api_token: str | None = field(repr=False)
+    projectx_api_url: str
+    projectx_rtc_market_url: str
+    market_contracts: tuple[tuple[str, tuple[Timeframe, ...]], ...]
+    market_timeframes: tuple[Timeframe, ...]
     log_level: str
     log_file: Path | None
     role: str
@@ -264,6 +302,16 @@ class Settings:
     def wave_url(self) -> str | None:
         """The signal server; None: the wave feed is off. A demo has the simulator's on its usual port."""
         return self.signal_ws_url or ("ws://127.0.0.1:8765" if self.demo else None)
+
+    @property
+    def has_feed(self) -> bool:
+        """True when there is a login at the market data gateway."""
+        return bool(self.projectx_username and self.projectx_api_token)
+
+    @property
+    def contracts(self) -> dict[str, tuple[Timeframe, ...]]:
+        """The contracts to follow and the timeframes of each."""
+        return {name: own or self.market_timeframes for name, own in self.market_contracts}
 
     @property
     def stream(self) -> str:

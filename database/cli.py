@@ -11,7 +11,7 @@ from flask import current_app
 from flask.cli import AppGroup
 from sqlalchemy.engine import make_url
 
-from database import migrate, verify
+from database import bars, migrate, verify
 from database.engine import Database
 
 db_commands = AppGroup("db", help="Migrate and verify the database.")
@@ -64,6 +64,14 @@ def url(with_password: bool) -> None:
     """The address of the database, for psql and other programs."""
     parts = make_url(database().url).set(drivername="postgresql")
     click.echo(parts.render_as_string(hide_password=not with_password))
+
+
+@db_commands.command()
+@as_json
+def hypertable(as_json: bool) -> None:
+    """Make the table of bars a TimescaleDB hypertable with compression, rows included; says why not where it cannot."""
+    with database().transaction(statement_timeout_ms=0) as cur:
+        say({"ohlc_bars": bars.make_hypertable(cur)}, as_json)
 
 
 @db_commands.command("verify")

@@ -7,8 +7,9 @@ import sys
 
 from core.errors import SignalbookError
 from simulator import alert_command, wave_command
+from simulator.gateway import command as gateway_command
 
-COMMANDS = {"alerts": alert_command, "waves": wave_command}
+COMMANDS = {"alerts": alert_command, "gateway": gateway_command, "waves": wave_command}
 """Each has `HELP`, `add_arguments(parser)` and `run(args) -> exit code`."""
 
 

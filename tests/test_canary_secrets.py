@@ -23,6 +23,7 @@ CANARIES = {
     "WEBHOOK_TOKEN": "canary-of-the-webhook-token",
     "ADMIN_PASSWORD": "canary-of-the-admin-password",
     "METRICS_TOKEN": "canary-of-the-metrics-token",
+    "PROJECTX_API_TOKEN": "canary-of-the-projectx-api-token",
 }
 DATABASE_PASSWORD = "canary-of-the-database-password"
 TOKEN = CANARIES["WEBHOOK_TOKEN"]

@@ -82,6 +82,10 @@ def test_the_statuses_are_those_that_callers_know() -> None:
         "DatabaseUnavailableError": 503,
         "StorageError": 503,
         "MisconfiguredError": 500,
+        "FeedError": 503,
+        "HubRefusedError": 503,
+        "GatewayUnavailableError": 503,
+        "GatewayRefusedError": 409,
     }
     assert set(STATUS) <= set(all_errors())
 

@@ -24,13 +24,18 @@ if [ -z "${SIGNAL_WS_URL:-}" ]; then
     "$python" -m simulator waves --port "${SIGNAL_WS_PORT:-8765}" &
     waves=$!
 fi
+# The gateway's ports stay free of the service's: next to it, one after the other.
+export PROJECTX_API_URL="http://127.0.0.1:$((PORT + 81))" PROJECTX_USERNAME=demo PROJECTX_API_TOKEN=demo-api-key
+export PROJECTX_RTC_MARKET_URL="http://127.0.0.1:$((PORT + 82))/hubs/market" MARKET_CONTRACTS="${MARKET_CONTRACTS:-MNQ,MES}"
+"$python" -m simulator gateway --rest-port $((PORT + 81)) --hub-port $((PORT + 82)) --always-open &
+gateway=$!
 "$python" web_server.py &
 service=$!
 "$python" -m simulator alerts --url "http://127.0.0.1:$PORT/api/automated-signals/webhook/$WEBHOOK_TOKEN" \
     --resume "$DATA_DIR/simulator_place.json" &
 simulator=$!
 stop() {
-    kill -TERM "$simulator" $waves 2>/dev/null || true
+    kill -TERM "$simulator" "$gateway" $waves 2>/dev/null || true
     kill -TERM "$service" 2>/dev/null || true
 }
 trap stop INT TERM
@@ -39,5 +44,5 @@ while kill -0 "$service" 2>/dev/null; do # a signal ends `wait` before the servi
     status=0
     wait "$service" || status=$?
 done
-kill -TERM "$simulator" $waves 2>/dev/null || true
+kill -TERM "$simulator" "$gateway" $waves 2>/dev/null || true
 exit "$status"

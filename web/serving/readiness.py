@@ -35,14 +35,20 @@ class JobWatch:
 
 
 def register(
-    services: Services, *, keeper: DatabaseKeeper, scheduler: Scheduler, intake: Callable[[], tuple[str, str]]
+    services: Services,
+    *,
+    keeper: DatabaseKeeper,
+    scheduler: Scheduler,
+    intake: Callable[[], tuple[str, str]],
+    feed: Callable[[], tuple[str, str]],
 ) -> None:
-    """Register the checks of a serving process; `intake` answers whether an alert can be stored."""
+    """Register the checks of a serving process; `intake` answers whether an alert can be stored, `feed` never fails."""
     watch = JobWatch(scheduler)
     keeper.while_up = lambda: watch.refresh(services.clock.now())
     services.checks |= {
         "intake": lambda: Check(*intake()),
         "database": lambda: Check("pass" if keeper.is_up else "warn", keeper.detail),
+        "feed": lambda: Check(*feed()),
         "jobs": watch.check,
         "calendar": lambda: calendar_check(services.clock.now()),
     }

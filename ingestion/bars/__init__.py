@@ -1,0 +1,1 @@
+"""Ticks to bars and bars to larger bars; pure."""

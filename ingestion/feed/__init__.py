@@ -1,0 +1,1 @@
+"""Live trades: one connection at a time, supervised, queued, pumped into the aggregators."""

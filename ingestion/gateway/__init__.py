@@ -1,0 +1,1 @@
+"""The gateway's REST API as the service uses it."""

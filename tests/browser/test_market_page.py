@@ -1,0 +1,88 @@
+"""The market data page in Chromium: candles, the feed, the coverage map."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from core.clock import SystemClock
+from core.records import Bar, Timeframe
+from database import bars
+from database.bars import Contract
+from database.engine import Database
+from tests.browser.conftest import PHONE, Screen
+
+pytestmark = pytest.mark.browser
+
+CONTRACT = "CON.F.US.MNQ.Z26"
+MINUTE = Timeframe.parse("1m")
+
+
+@pytest.fixture
+def market(db: Database) -> None:
+    end = SystemClock().now().replace(second=0, microsecond=0)
+    given = []
+    for number in range(900):
+        price = Decimal(25_000 + number % 40)
+        given.append(
+            Bar(
+                contract_id=CONTRACT, timeframe=MINUTE, starts_at=end - timedelta(minutes=900 - number), open=price,
+                high=price + 3, low=price - 3, close=price + 1, volume=10 + number % 7, source="history",
+            )
+        )  # fmt: skip
+    forming = [end.timestamp(), 25_001, 25_004.25, 25_000, 25_004.25, 12]
+    state = {"is_connected": True, "ticks": 1234, "last_tick_at": end, "forming": {CONTRACT: {"1m": forming}}}
+    with db.transaction() as cur:
+        bars.save_contract(cur, Contract(CONTRACT, "MNQZ6", "Micro E-mini Nasdaq-100", Decimal("0.25")))
+        bars.upsert_bars(cur, given)
+        bars.add_span(cur, CONTRACT, MINUTE, source="history", start=given[0].starts_at, end=end)
+        bars.save_feed_state(cur, "market", state)
+
+
+def opened(screen: Screen, path: str = "/market-data") -> Page:
+    page = screen.log_in(to=path)
+    page.wait_for_selector("[data-market][data-is-ready]")
+    return page
+
+
+@pytest.mark.usefixtures("operator", "market")
+def test_the_page_shows_candles_the_forming_bar_and_the_feed(screen: Screen) -> None:
+    page = opened(screen)
+    expect(page.locator("[data-last]")).to_have_text("25004.25")
+    expect(page.locator("[data-summary]")).to_contain_text("601 bars")
+    expect(page.locator("[data-feed-state]")).to_contain_text("Connected")
+    expect(page.locator('[data-figure="ticks"]')).to_have_text(re.compile(r"^1.234$"))
+    assert page.locator("[data-chart] canvas").count() > 0
+    assert page.locator("[data-coverage] td").count() > 24 * 14
+
+
+@pytest.mark.usefixtures("operator", "market")
+def test_a_new_price_moves_the_candle_without_a_reload(screen: Screen, db: Database) -> None:
+    page = opened(screen)
+    at = SystemClock().now().replace(second=0, microsecond=0).timestamp()
+    forming = {CONTRACT: {"1m": [at, 25_001, 25_010, 25_000, 25_009.75, 13]}}
+    with db.transaction() as cur:
+        bars.save_feed_state(cur, "market", {"is_connected": True, "forming": forming})
+    expect(page.locator("[data-last]")).to_have_text("25009.75", timeout=15_000)
+
+
+@pytest.mark.usefixtures("operator", "market")
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_page_is_accessible_and_fits_a_phone(screen: Screen, theme: str) -> None:
+    screen.page.context.add_cookies([{"name": "view_theme", "value": theme, "url": screen.base}])
+    page = opened(screen)
+    assert screen.violations() == []
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    assert not screen.scrolls_sideways()
+    assert screen.violations() == []
+
+
+@pytest.mark.usefixtures("operator")
+def test_without_a_contract_the_page_says_what_to_do(screen: Screen) -> None:
+    page = screen.log_in(to="/market-data")
+    expect(page.get_by_text("No contract is followed yet")).to_be_visible()
+    assert screen.violations() == []
