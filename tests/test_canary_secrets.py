@@ -24,6 +24,8 @@ CANARIES = {
     "ADMIN_PASSWORD": "canary-of-the-admin-password",
     "METRICS_TOKEN": "canary-of-the-metrics-token",
     "PROJECTX_API_TOKEN": "canary-of-the-projectx-api-token",
+    "SIGNAL_WS_URL": "ws://127.0.0.1:9/canary-of-the-signal-server",
+    "SIGNAL_WS_TOKEN": "canary-of-the-signal-server-token",
 }
 DATABASE_PASSWORD = "canary-of-the-database-password"
 TOKEN = CANARIES["WEBHOOK_TOKEN"]

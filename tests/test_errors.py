@@ -86,6 +86,8 @@ def test_the_statuses_are_those_that_callers_know() -> None:
         "HubRefusedError": 503,
         "GatewayUnavailableError": 503,
         "GatewayRefusedError": 409,
+        "WaveFeedError": 503,
+        "TokenRefusedError": 503,
     }
     assert set(STATUS) <= set(all_errors())
 

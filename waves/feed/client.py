@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
 from core.clock import Clock
-from core.errors import InvalidInputError, SignalbookError
+from core.errors import InvalidInputError, TryAgainError
 from waves.feed.protocol import GET_SIGNALS, PING, Message, auth_message, parse_message
 
 OPEN_SECONDS = 10.0
@@ -21,20 +21,20 @@ WS_PING_TIMEOUT_SECONDS = 10.0
 MAX_BYTES = 8 << 20
 
 
-class FeedError(SignalbookError):
+class WaveFeedError(TryAgainError):
     """The signal server cannot be reached, or the connection was lost; try again a little later."""
 
     code = "wave_feed_failed"
 
 
-class TokenRefusedError(FeedError):
+class TokenRefusedError(WaveFeedError):
     """The signal server refuses the token."""
 
     code = "wave_token_refused"
 
 
 class WaveConnection:
-    """A connection that has been let in. Every method raises FeedError when it is lost."""
+    """A connection that has been let in. Every method raises WaveFeedError when it is lost."""
 
     def __init__(self, socket: ClientConnection, clock: Clock, *, silent_seconds: float = SILENT_SECONDS) -> None:
         self._socket = socket
@@ -54,7 +54,7 @@ class WaveConnection:
             self._watch()
             return None
         except ConnectionClosed as error:
-            raise FeedError(f"The signal server closed the connection: {error}"[:200]) from error
+            raise WaveFeedError(f"The signal server closed the connection: {error}"[:200]) from error
         self._heard = self._asked = self._clock.monotonic()
         self.messages += 1
         try:
@@ -69,7 +69,7 @@ class WaveConnection:
     def _watch(self) -> None:
         now = self._clock.monotonic()
         if now - self._heard > self._silent_seconds:
-            raise FeedError(f"The signal server has been silent for {self._silent_seconds:.0f} seconds.")
+            raise WaveFeedError(f"The signal server has been silent for {self._silent_seconds:.0f} seconds.")
         if now - self._asked > self._silent_seconds * ASK_AFTER_SECONDS / SILENT_SECONDS:
             self._asked = now
             self._send(PING)
@@ -78,14 +78,14 @@ class WaveConnection:
         try:
             self._socket.send(text)
         except ConnectionClosed as error:
-            raise FeedError(f"The signal server closed the connection: {error}"[:200]) from error
+            raise WaveFeedError(f"The signal server closed the connection: {error}"[:200]) from error
 
 
 @contextmanager
 def open_connection(
     url: str, token: str, clock: Clock, *, silent_seconds: float = SILENT_SECONDS, auth_seconds: float = AUTH_SECONDS
 ) -> Iterator[WaveConnection]:
-    """Connect and log in. Raises TokenRefusedError or FeedError, also for what happens while the connection is used."""
+    """Connect and log in. Raises TokenRefusedError or WaveFeedError, also for what happens while the connection is used."""
     try:
         socket = connect(
             url,
@@ -97,7 +97,7 @@ def open_connection(
             proxy=None,
         )
     except (OSError, InvalidHandshake, InvalidURI, WebSocketException) as error:
-        raise FeedError(f"The signal server cannot be reached: {type(error).__name__}") from error
+        raise WaveFeedError(f"The signal server cannot be reached: {type(error).__name__}") from error
     with socket:
         _authenticate(socket, token, auth_seconds)
         yield WaveConnection(socket, clock, silent_seconds=silent_seconds)
@@ -106,16 +106,16 @@ def open_connection(
 def _authenticate(socket: ClientConnection, token: str, seconds: float) -> None:
     try:
         if parse_message(socket.recv(timeout=seconds)).kind != "auth_required":
-            raise FeedError("The signal server did not ask for a token.")
+            raise WaveFeedError("The signal server did not ask for a token.")
         socket.send(auth_message(token))
         answer = parse_message(socket.recv(timeout=seconds))
     except TimeoutError as error:
-        raise FeedError("The signal server did not answer the log-in.") from error
+        raise WaveFeedError("The signal server did not answer the log-in.") from error
     except ConnectionClosed as error:
-        raise FeedError(f"The signal server closed the connection at the log-in: {error}"[:200]) from error
+        raise WaveFeedError(f"The signal server closed the connection at the log-in: {error}"[:200]) from error
     except InvalidInputError as error:
-        raise FeedError("The signal server does not speak our protocol.") from error
+        raise WaveFeedError("The signal server does not speak our protocol.") from error
     if answer.kind == "auth_failed":
         raise TokenRefusedError(f"The signal server refuses the token: {answer.detail or 'no reason given'}")
     if answer.kind != "auth_success":
-        raise FeedError(f"The signal server answered the log-in with {answer.kind[:40]!r}.")
+        raise WaveFeedError(f"The signal server answered the log-in with {answer.kind[:40]!r}.")

@@ -31,7 +31,7 @@ from database import params, waves
 from database.engine import GONE, Connection, Database
 from waves import processor
 from waves.adapter import adapt_signal
-from waves.feed.client import SILENT_SECONDS, FeedError, WaveConnection, open_connection
+from waves.feed.client import SILENT_SECONDS, WaveConnection, WaveFeedError, open_connection
 from waves.feed.protocol import Message
 from waves.processor import Rules
 from waves.schedule import Window, backoff_seconds, window_at
@@ -148,7 +148,7 @@ class WaveFeed:
             self._say("waiting", f"{error.message} Attempt {failures + 1} in {wait:.0f} s.")
             self._idle(wait)
 
-    def _connect(self, failures: int) -> tuple[int, FeedError | None]:
+    def _connect(self, failures: int) -> tuple[int, WaveFeedError | None]:
         """One connection from its opening to its end: how many messages came, and what ended it (None: we did)."""
         config = self._config
         assert config.url, "a feed without a server is never started"
@@ -160,11 +160,11 @@ class WaveFeed:
             ) as connection:
                 self._say("connected", "logged in")
                 self._listen(connection)
-        except FeedError as error:
+        except WaveFeedError as error:
             return connection.messages if connection else 0, error
         return connection.messages, None
 
-    def _give_up(self, error: FeedError, failures: int) -> None:
+    def _give_up(self, error: WaveFeedError, failures: int) -> None:
         """Stay without a connection until the process ends; what was received is still looked after."""
         log.error("wave_feed_gave_up", extra={"failures": failures, "reason": error.message})
         self._say("gave up", error.message)
