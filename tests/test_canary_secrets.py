@@ -199,6 +199,7 @@ def test_no_secret_is_said_answered_or_stored_in_the_open(
     with service(**settings, LOG_LEVEL="DEBUG", LOG_FILE=str(log_file)) as running:
         listener = Listener(running)
         running.wait_for("writer_breaker_closed")
+        running.wait_for("database_ready")  # the login is made before it
         ask_everything(listener)
         ask_as_operator(listener)
         env = environment(DATA_DIR=str(running.data_dir), **settings)

@@ -93,6 +93,7 @@ TOKEN = "token-of-the-live-tests"
 def running(database_url: str) -> Iterator[Service]:
     with service(DATABASE_URL=database_url, WEBHOOK_TOKEN=TOKEN, ADMIN_PASSWORD="password-of-admin") as found:
         found.wait_for("writer_breaker_closed")
+        found.wait_for("database_ready")  # the login is made before it
         yield found
 
 

@@ -58,6 +58,7 @@ def test_it_connects_when_the_database_comes_and_stores_what_it_has_journalled(
         turn_on(postgres, empty_database_url)
         running.wait_for("database_state", lambda line: line["up"])
         running.wait_for("writer_breaker_closed")
+        running.wait_for("database_ready")
         assert stored_bodies(empty_database_url) == [ALERT]
         assert running.post(WEBHOOK, b'{"event_type":"HEARTBEAT"}').json()["stored"] == "db"
         assert running.get("/readyz").json()["checks"]["database"]["status"] == "pass"
@@ -75,6 +76,7 @@ def stored_bodies(url: str) -> list[bytes]:
 def test_with_its_own_database_it_says_login_and_token_once_and_survives_a_kill() -> None:
     with service() as running:
         running.wait_for("writer_breaker_closed")
+        running.wait_for("database_ready")  # login and token are said before it
         login, token = said_once(running.stdout)
         name, _, password = login.partition(" / ")
         webhook = f"/api/automated-signals/webhook/{token.split()[0]}"
