@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE := 1
 export DEMO
 
@@ -25,7 +26,7 @@ run: $(VENV)/.installed ## Run the service with its own PostgreSQL (DEMO=1: with
 test: $(VENV)/.installed-dev ## Run every test, the browser's too
 	@tools/setup.sh browser
 	@$(MAKE) --no-print-directory lint
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.installed-dev ## Check style and types
 	@$(VENV)/bin/ruff check .
