@@ -37,6 +37,7 @@ TOKEN = "token-of-the-intake-rig"
 WEBHOOK = f"/api/automated-signals/webhook/{TOKEN}"
 CLIENTS = 6
 TIMEOUT_SECONDS = 3.0
+_BACKENDS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE %s"
 LIFE = ("SIGNAL_CREATED", "ENTRY", "MFE_UPDATE", "BE_TRIGGERED", "MFE_UPDATE", "BE_TRIGGERED", "EXIT_BE", "EXIT_SL")
 LARGE = 60_000
 """Padding that fills a journal segment with 70 alerts, for the crash point that only a rotation reaches."""
@@ -253,7 +254,7 @@ class Rig:
 
     def backends(self, role: str = "writer") -> list[int]:
         """The server's processes that serve the service in this role."""
-        rows = self.ask("SELECT pid FROM pg_stat_activity WHERE application_name LIKE %s", f"signalbook {role} %")
+        rows = self.ask(_BACKENDS, f"signalbook {role} %")
         return [row[0] for row in rows]
 
     def ask(self, query: str, *given: object) -> list[tuple[object, ...]]:

@@ -81,7 +81,29 @@ def fresh_database(server: str, template: str = "template1") -> Iterator[str]:
     try:
         yield urlsplit(server)._replace(path=f"/{name}").geturl()
     finally:
-        _run(server, "DROP DATABASE {} WITH (FORCE)", name)
+        _drop(server, name)
+
+
+def end_sessions(server: str, name: str) -> None:
+    """End this role's sessions on the database `name`.
+
+    Only its own: a worker of autovacuum belongs to the superuser, and asking for its end is an error.
+    """
+    with closing(psycopg2.connect(server)) as conn, conn.cursor() as cur:
+        cur.execute(_OWN_SESSIONS, [name])
+
+
+_OWN_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usename = current_user"
+
+
+def _drop(server: str, name: str) -> None:
+    """Drop a database, whoever is connected.
+
+    Not WITH (FORCE), which is refused while autovacuum works there; the plain command makes room for itself.
+    """
+    _run(server, "ALTER DATABASE {} ALLOW_CONNECTIONS false", name)
+    end_sessions(server, name)
+    _run(server, "DROP DATABASE {}", name)
 
 
 def _run(server: str, command: str, *names: str) -> None:

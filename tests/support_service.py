@@ -33,7 +33,7 @@ from psycopg2 import sql
 from core.settings import BY_NAME
 from database.embedded import EmbeddedServer
 from database.embedded_files import RUN_DIR, find_home
-from tests.support_postgres import public_directory
+from tests.support_postgres import end_sessions, public_directory
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 30.0
@@ -270,8 +270,7 @@ def csrf_of(page: Answer) -> str:
 def turn_off(server: str, url: str) -> None:
     """Take the test database away: nobody may connect, and who was connected no longer is."""
     _allow(server, url, False)
-    with closing(psycopg2.connect(server)) as conn, conn.cursor() as cur:
-        cur.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [_name_of(url)])
+    end_sessions(server, _name_of(url))
 
 
 def turn_on(server: str, url: str) -> None:
