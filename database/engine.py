@@ -86,6 +86,11 @@ class Database:
         """The address of the database; a secret."""
         return self._url()
 
+    @property
+    def direct_url(self) -> str:
+        """The same past any pooler; a secret."""
+        return self._direct_url or self._url()
+
     @contextmanager
     def transaction(self, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[Cursor]:
         """A cursor in one transaction of a pooled connection: commit at the end, roll back on any error.

@@ -13,10 +13,11 @@ from core.jobs import Job
 from core.settings import Settings
 from core.trading_calendar import cme_equity_calendar
 from database.engine import Database
-from operations import cli, routes
+from operations import cli, retention, routes
 from operations.alarms.messenger import Messenger
 from operations.alarms.sentry import Sentry
 from operations.alarms.watch import Stats, Watch, Watched
+from operations.backup import backup
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +33,20 @@ class Operations:
         """All jobs of a process: the others, and those that look after them. A web process has none."""
         if self.settings.role == "web":
             return ()
+        own = (*others, retention.job(self.settings), *self._backups())
         watched = Watched(
             calendar=cme_equity_calendar(),
             data_dir=self.settings.data_dir,
             has_feed=self.settings.has_feed,
-            jobs=tuple(others),
+            jobs=own,
             watched_since=self.clock.now(),
             journal=journal,
         )
-        return (*others, Watch(watched, self.messenger).job())
+        return (*own, Watch(watched, self.messenger).job())
+
+    def _backups(self) -> tuple[Job, ...]:
+        folder = self.settings.backup_dir
+        return (backup.job(self.db, self.settings.data_dir, folder, self.settings.backup_keep),) if folder else ()
 
     def sentry(self, wait_for: Event) -> Sentry:
         """The watch over the database itself, not yet started; one process with jobs is enough, so a web process has none."""

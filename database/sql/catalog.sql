@@ -56,3 +56,12 @@ SELECT version_num FROM alembic_version;
 -- name: server_time
 -- The server's clock at this moment, not at the start of the transaction.
 SELECT clock_timestamp() AS now;
+
+-- name: list_tables
+-- Every table of ours, for a fingerprint of the whole database.
+SELECT schemaname AS schema, tablename AS name FROM pg_tables
+WHERE schemaname IN ('public', 'monitoring') ORDER BY 1, 2;
+
+-- name: export_snapshot
+-- Let pg_dump see exactly what this transaction sees.
+SELECT pg_export_snapshot() AS snapshot;
