@@ -18,6 +18,7 @@ from operations.alarms.messenger import Messenger
 from operations.alarms.sentry import Sentry
 from operations.alarms.watch import Stats, Watch, Watched
 from operations.backup import backup
+from operations.export import cli as export_cli
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +60,5 @@ def init_operations(app: Flask, settings: Settings, db: Database, clock: Clock) 
     app.extensions["operations"] = Operations(settings, db, clock, messenger)
     if settings.role != "worker":
         app.register_blueprint(routes.pages)
-    for group in cli.COMMANDS:
+    for group in (*cli.COMMANDS, *export_cli.COMMANDS):
         app.cli.add_command(group)
