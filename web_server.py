@@ -34,7 +34,7 @@ from ingestion import parts as market_data
 from telemetry.parts import Telemetry
 from web import api, assets, auth, dashboards, errors, headers, pages, policy
 from web.live import routes as live
-from web.services import Check, Services
+from web.services import Services
 from web.serving import doctor, health, metrics, readiness, request_log
 from web.serving.admission import Admission
 from web.serving.environment import ROOT, settings_of_environment
@@ -107,7 +107,7 @@ def serve(settings: Settings) -> None:
     feed, sentry = waves.parts.feed(app.extensions["waves"], keeper.ready), ops.sentry(keeper.ready)
     listener = Listener(db, {"webhook_tokens": intake.door.refresh, **live.channels(app)}, wait_for=keeper.ready)
     readiness.register(services, keeper=keeper, scheduler=scheduler, intake=intake.check, feed=market.check)
-    services.checks["waves"] = lambda: Check(*feed.check())
+    readiness.watch(services, waves=feed.check, **ops.checks())
     server = Server(Admission(assets.wrap_static(app, app.wsgi_app), services.draining), services.draining, settings)
     intake.start(REGISTRY)
     for part in (keeper, scheduler, listener, feed, sentry):

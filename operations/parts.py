@@ -18,6 +18,7 @@ from operations.alarms.messenger import Messenger
 from operations.alarms.sentry import Sentry
 from operations.alarms.watch import Stats, Watch, Watched
 from operations.backup import backup
+from operations.drill import Drill
 from operations.export import cli as export_cli
 
 
@@ -29,6 +30,11 @@ class Operations:
     db: Database
     clock: Clock
     messenger: Messenger
+    drill: Drill
+
+    def checks(self) -> dict[str, Callable[[], tuple[str, str]]]:
+        """What the readiness report says of this feature; only a demo has drills."""
+        return {"drill": self.drill.check} if self.settings.demo else {}
 
     def jobs(self, others: Sequence[Job], journal: Callable[[], Stats]) -> tuple[Job, ...]:
         """All jobs of a process: the others, and those that look after them. A web process has none."""
@@ -57,7 +63,10 @@ class Operations:
 def init_operations(app: Flask, settings: Settings, db: Database, clock: Clock) -> None:
     """Build the parts and register routes and commands."""
     messenger = Messenger(settings.alarm_urls, settings.alarm_heartbeat_url)
-    app.extensions["operations"] = Operations(settings, db, clock, messenger)
+    drill = Drill(db, clock)
+    if settings.demo:
+        drill.init_app(app)
+    app.extensions["operations"] = Operations(settings, db, clock, messenger, drill)
     if settings.role != "worker":
         app.register_blueprint(routes.pages)
     for group in (*cli.COMMANDS, *export_cli.COMMANDS):

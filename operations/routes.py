@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 from flask import Blueprint, current_app, redirect
 
+from core.errors import NotFoundError
+
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
@@ -25,3 +27,12 @@ def test_alarms() -> ResponseReturnValue:
     """Send a test message to every address; the status page says which took it."""
     taken = [ok for _, ok in parts().messenger.try_each(TEST_TITLE, TEST_BODY)]
     return redirect(f"/status?tested={sum(taken)}-of-{len(taken)}", 303)
+
+
+@pages.post("/status/drill")
+def start_drill() -> ResponseReturnValue:
+    """Take the database away from this process for a minute; in a demo only."""
+    if not parts().settings.demo:
+        raise NotFoundError("Drills are for the demo: run it with DEMO=1.")
+    parts().drill.start()
+    return redirect("/status?drill=1", 303)

@@ -33,7 +33,7 @@ def entry(trade_id: str) -> dict[str, Any]:
         "stop_loss": 25684.75, "risk_R": 1, "be_mfe": 0.4, "no_be_mfe": 0.5, "mae_global_r": -0.1,
         "setup": {"setup_family": "FVG"}, "market_state": {"trend_regime": "Bearish"},
         "htf_alignment": {"daily": "Bearish", "all_bullish": False, "all_bearish": True},
-        "targets": {"tp1_price": 25660},
+        "targets": {"tp1_price": 25660.25, "target_Rs": [1, 2.5]},
     }  # fmt: skip
 
 

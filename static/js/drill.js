@@ -1,0 +1,19 @@
+/* Says how the outage drill goes. It asks /readyz, which answers without a database; this page itself cannot meanwhile. */
+
+const says = document.querySelector("[data-drill-says]");
+const button = document.querySelector("[data-drill] button");
+
+async function look() {
+  try {
+    const answer = await fetch("/readyz", { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(3000) });
+    const drill = (await answer.json()).checks.drill;
+    if (!drill || drill.detail === "none is running") return;
+    if (says.textContent !== drill.detail) says.textContent = drill.detail;
+    if (button) button.disabled = drill.status === "warn";
+  } catch {
+    says.textContent = "no answer from the service";
+  }
+}
+
+look();
+setInterval(() => document.hidden || look(), 1000);
