@@ -15,5 +15,16 @@ async function look() {
   }
 }
 
+/** Stay on this page: to load it anew would need the database that is taken away. */
+async function begin(event) {
+  event.preventDefault();
+  button.disabled = true;
+  const body = new URLSearchParams(new FormData(event.target));
+  const answer = await fetch(event.target.action, { method: "POST", body, redirect: "manual" });
+  if (answer.type !== "opaqueredirect") says.textContent = "The drill was refused; reload the page and try again.";
+  look();
+}
+
+document.querySelector("[data-drill] form")?.addEventListener("submit", begin);
 look();
 setInterval(() => document.hidden || look(), 1000);
