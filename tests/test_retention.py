@@ -62,6 +62,20 @@ def test_bodies_go_after_their_time_and_the_states_can_still_be_rebuilt(db: Data
     assert retention.job(replace(settings, keep_delivery_bodies_days=365)).run(db, NOW).counts["bodies"] == 0
 
 
+def test_what_only_a_repeat_said_outlives_its_bytes(db: Database, settings: Settings) -> None:
+    """The second BE_TRIGGERED is no event of its own, yet its excursion is the last that is known."""
+    trade = "20241101_081700000_BEARISH"
+    then = NOW - 400 * DAY
+    deliver(db, entry(trade), received_at=then)
+    for minute, mfe in ((2, 1.1), (9, 1.7)):
+        told = entry(trade) | {"event_type": "BE_TRIGGERED", "be_mfe": mfe, "no_be_mfe": mfe}
+        deliver(db, told, received_at=then + timedelta(minutes=minute))
+    deliver(db, entry("20251210_081700000_BEARISH"), received_at=NOW - 2 * DAY)
+    retention.job(replace(settings, keep_delivery_bodies_days=365)).run(db, NOW)
+    assert bodies(db) == [False, False, False, True]
+    assert rebuild(db).is_unchanged
+
+
 def test_small_bars_go_with_the_claim_that_their_time_is_covered(db: Database, settings: Settings) -> None:
     frame = Timeframe.parse("1m")
     hour = Timeframe.parse("1h")
