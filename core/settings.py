@@ -232,6 +232,8 @@ SETTINGS = (
     Setting("DATA_DIR", _path, "./var", "folder of journal, keys and the embedded database"),
     Setting("DATABASE_URL", _database_url, "", "PostgreSQL 14 or newer; empty starts the embedded server", True),
     Setting("DATABASE_DIRECT_URL", _database_url, "", "same server past a pooler; empty takes DATABASE_URL", True),
+    Setting("READ_DATABASE_URL", _database_url, "", "a replica that pages read from; empty: the same database", True),
+    Setting("READ_MAX_STALE_SECONDS", _number(45, 3600), "90", "an older replica is not read from"),
     Setting("DATABASE_POOL_SIZE", _number(2, 100), "12", "connections kept for requests and jobs"),
     Setting("SECRET_KEY", _secret_text(32), "", "signs cookies, at least 32 characters; empty makes one", True),
     Setting("WEBHOOK_TOKEN", _webhook_token, "", "token of stream main at first start; empty makes one", True),
@@ -289,6 +291,8 @@ class Settings:
     data_dir: Path
     database_url: str | None = field(repr=False)
     database_direct_url: str | None = field(repr=False)
+    read_database_url: str | None = field(repr=False)
+    read_max_stale_seconds: int
     database_pool_size: int
     secret_key: str | None = field(repr=False)
     webhook_token: str | None = field(repr=False)

@@ -52,6 +52,8 @@ def register(
         "jobs": watch.check,
         "calendar": lambda: calendar_check(services.clock.now()),
     }
+    if services.reads.has_replica:
+        services.checks["replica"] = lambda: Check(*services.reads.check())
 
 
 def watch(services: Services, **checks: Callable[[], tuple[str, str]]) -> None:
