@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 import database.cli
 import ingestion.cli
 import ingestion.routes
+import operations.parts
 import telemetry.cli
 import telemetry.parts
 import telemetry.routes
@@ -33,7 +34,7 @@ from ingestion import parts as market_data
 from telemetry.parts import Telemetry
 from web import api, assets, auth, dashboards, errors, headers, pages, policy
 from web.live import routes as live
-from web.services import Check, Services
+from web.services import Services
 from web.serving import doctor, health, metrics, readiness, request_log
 from web.serving.admission import Admission
 from web.serving.environment import ROOT, settings_of_environment
@@ -57,8 +58,7 @@ def create_app(settings: Settings | None = None, db: Database | None = None) -> 
     app.extensions["telemetry"] = telemetry.parts.build(settings, services.db, services.clock)
     app.extensions.update(signalbook=services, waves=waves.parts.build(settings, services.db, services.clock))
     app.extensions["market_data"] = market_data.build(settings, services.db, services.clock)
-    app.config["SECRET_KEY"] = services.secrets["secret_key"]
-    app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
+    app.config.update(SECRET_KEY=services.secrets["secret_key"], MAX_CONTENT_LENGTH=1024 * 1024)
     for init in (
         request_log.init_request_log,
         errors.init_errors,
@@ -71,6 +71,7 @@ def create_app(settings: Settings | None = None, db: Database | None = None) -> 
     ):
         init(app)
     _register(app, settings)
+    operations.parts.init_operations(app, settings, services.db, services.clock)
     return app
 
 
@@ -100,16 +101,16 @@ def serve(settings: Settings) -> None:
     intake: Telemetry = app.extensions["telemetry"]
     keeper = DatabaseKeeper(db, embedded, on_ready=lambda: _prepare(db, settings, intake))
     market: market_data.MarketData = app.extensions["market_data"]
-    jobs = (*JOBS, *market.jobs, *waves.parts.jobs(settings)) if settings.role != "web" else ()
+    ops: operations.parts.Operations = app.extensions["operations"]
+    jobs = ops.jobs((*JOBS, *market.jobs, *waves.parts.jobs(settings)), intake.journal.stats)
     scheduler = Scheduler(db, jobs, wait_for=keeper.ready)
-    feed = waves.parts.feed(app.extensions["waves"], keeper.ready)
+    feed, sentry = waves.parts.feed(app.extensions["waves"], keeper.ready), ops.sentry(keeper.ready)
     listener = Listener(db, {"webhook_tokens": intake.door.refresh, **live.channels(app)}, wait_for=keeper.ready)
     readiness.register(services, keeper=keeper, scheduler=scheduler, intake=intake.check, feed=market.check)
-    services.checks["waves"] = lambda: Check(*feed.check())
-    admission = Admission(assets.wrap_static(app, app.wsgi_app), services.draining)
-    server = Server(admission, services.draining, settings)
+    readiness.watch(services, waves=feed.check, **ops.checks())
+    server = Server(Admission(assets.wrap_static(app, app.wsgi_app), services.draining), services.draining, settings)
     intake.start(REGISTRY)
-    for part in (keeper, scheduler, listener, feed):
+    for part in (keeper, scheduler, listener, feed, sentry):
         part.start()
     try:
         server.run()
@@ -117,7 +118,7 @@ def serve(settings: Settings) -> None:
         services.draining.set()
         market.stop()
         intake.stop()
-        for part in (feed, scheduler, listener, keeper):
+        for part in (sentry, feed, scheduler, listener, keeper):
             part.stop()
         db.close()
         log.info("stopped")

@@ -178,6 +178,25 @@ def _exchanges(value: str) -> tuple[tuple[int, str], ...]:
     return tuple(sorted(found.items()))
 
 
+def _urls(value: str) -> tuple[str, ...]:
+    """Addresses with any scheme, separated by spaces."""
+    if not all(re.fullmatch(r"[a-z][a-z0-9+.-]*://\S+", word) for word in value.split()):
+        raise ValueError("must be addresses such as discord://id/token, separated by spaces")
+    return tuple(value.split())
+
+
+def _days(least: int) -> Callable[[str], int]:
+    """Days to keep something: 0 keeps it for ever, fewer than `least` is refused."""
+
+    def parse(value: str) -> int:
+        days = _number(0, 36_500)(value)
+        if 0 < days < least:
+            raise ValueError(f"must be 0 (for ever) or at least {least}")
+        return days
+
+    return parse
+
+
 def _timeframes(value: str) -> tuple[Timeframe, ...]:
     try:
         return tuple(Timeframe.parse(word) for word in re.split(r"[,/]", value) if word.strip())
@@ -213,6 +232,8 @@ SETTINGS = (
     Setting("DATA_DIR", _path, "./var", "folder of journal, keys and the embedded database"),
     Setting("DATABASE_URL", _database_url, "", "PostgreSQL 14 or newer; empty starts the embedded server", True),
     Setting("DATABASE_DIRECT_URL", _database_url, "", "same server past a pooler; empty takes DATABASE_URL", True),
+    Setting("READ_DATABASE_URL", _database_url, "", "a replica that pages read from; empty: the same database", True),
+    Setting("READ_MAX_STALE_SECONDS", _number(45, 3600), "90", "an older replica is not read from"),
     Setting("DATABASE_POOL_SIZE", _number(2, 100), "12", "connections kept for requests and jobs"),
     Setting("SECRET_KEY", _secret_text(32), "", "signs cookies, at least 32 characters; empty makes one", True),
     Setting("WEBHOOK_TOKEN", _webhook_token, "", "token of stream main at first start; empty makes one", True),
@@ -228,6 +249,17 @@ SETTINGS = (
     Setting("PROJECTX_RTC_MARKET_URL", _hub_url, "https://rtc.topstepx.com/hubs/market", "market hub of the gateway"),
     Setting("MARKET_CONTRACTS", _contracts, "MNQ", "contracts to follow, as MNQ, MES=1m/1h"),
     Setting("MARKET_TIMEFRAMES", _timeframes, "1m,5m,15m,30m,1h,4h,1d,1w", "timeframes of contracts without their own"),
+    Setting(
+        "ALARM_URLS", _urls, "", "where alarms go: apprise addresses, separated by spaces; empty: shown only", True
+    ),
+    Setting(
+        "ALARM_HEARTBEAT_URL", _public_url, "", "called every 30 s while the jobs run: its silence is an alarm", True
+    ),
+    Setting("BACKUP_DIR", _optional_path, "", "folder of nightly backups; empty: none are made"),
+    Setting("BACKUP_KEEP", _number(1, 1000), "14", "nightly backups to keep"),
+    Setting("KEEP_DELIVERY_BODIES_DAYS", _days(365), "0", "days to keep raw bodies, at least 365; 0 for ever"),
+    Setting("KEEP_BARS_DAYS", _days(30), "0", "days to keep bars below one hour, at least 30; 0 for ever"),
+    Setting("KEEP_LOGS_DAYS", _days(1), "90", "days to keep rotated log files and the history of alarms; 0 for ever"),
     Setting("LOG_LEVEL", _one_of(*LOG_LEVELS), "INFO", "DEBUG, INFO, WARNING or ERROR"),
     Setting("LOG_FILE", _optional_path, "", "file that gets the log as well as standard output"),
     Setting("ROLE", _one_of(*ROLES), "all", "all, web (no jobs) or worker (jobs, no pages)"),
@@ -259,6 +291,8 @@ class Settings:
     data_dir: Path
     database_url: str | None = field(repr=False)
     database_direct_url: str | None = field(repr=False)
+    read_database_url: str | None = field(repr=False)
+    read_max_stale_seconds: int
     database_pool_size: int
     secret_key: str | None = field(repr=False)
     webhook_token: str | None = field(repr=False)
@@ -274,6 +308,13 @@ class Settings:
     projectx_rtc_market_url: str
     market_contracts: tuple[tuple[str, tuple[Timeframe, ...]], ...]
     market_timeframes: tuple[Timeframe, ...]
+    alarm_urls: tuple[str, ...] = field(repr=False)
+    alarm_heartbeat_url: str | None = field(repr=False)
+    backup_dir: Path | None
+    backup_keep: int
+    keep_delivery_bodies_days: int
+    keep_bars_days: int
+    keep_logs_days: int
     log_level: str
     log_file: Path | None
     role: str

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event
 from typing import TYPE_CHECKING, Any, cast
 
 import psycopg2
@@ -22,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from core.errors import DatabaseUnavailableError
+from database.queries import queries
 
 if TYPE_CHECKING:
 
@@ -66,9 +68,10 @@ class Database:
         self._url = url if callable(url) else lambda: url
         self._direct_url = direct_url
         self._role = role
+        self._cut = Event()
         self._engine: Engine = create_engine(
             "postgresql+psycopg2://",
-            creator=lambda: open_connection(self._url(), application_name=self._name(role)),
+            creator=lambda: open_connection(self._reach(self._url()), application_name=self._name(role)),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
@@ -85,6 +88,11 @@ class Database:
     def url(self) -> str:
         """The address of the database; a secret."""
         return self._url()
+
+    @property
+    def direct_url(self) -> str:
+        """The same past any pooler; a secret."""
+        return self._direct_url or self._url()
 
     @contextmanager
     def transaction(self, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[Cursor]:
@@ -115,7 +123,7 @@ class Database:
         The caller closes it. Raises DatabaseUnavailableError.
         """
         try:
-            return connect(self._direct_url or self._url(), application_name=self._name(role), **options)
+            return connect(self._reach(self.direct_url), application_name=self._name(role), **options)
         except GONE as error:
             raise DatabaseUnavailableError from error
 
@@ -127,6 +135,25 @@ class Database:
         except DatabaseUnavailableError:
             return False
         return True
+
+    def cut_off(self) -> None:
+        """Rehearse an outage: end every connection of this process and make no more. Raises DatabaseUnavailableError."""
+        connection = self.direct("drill")
+        self._cut.set()
+        try:
+            with connection.cursor() as cur:
+                cur.execute(queries("catalog").end_own_sessions, {"process": f"% {socket.gethostname()}:{os.getpid()}"})
+        finally:
+            connection.close()
+
+    def restore_contact(self) -> None:
+        """The outage is over."""
+        self._cut.clear()
+
+    def _reach(self, url: str) -> str:
+        if self._cut.is_set():
+            raise DatabaseUnavailableError("The database is taken away by a drill.")
+        return url
 
     def pool_status(self) -> dict[str, int]:
         """Connections of the pool: size and how many are in use."""

@@ -321,6 +321,12 @@ def _all(cur: Cursor) -> list[Any]:
     return list(cur.fetchall())
 
 
+def last_successes(cur: Cursor, jobs: Sequence[str]) -> dict[str, datetime]:
+    """When each of these jobs last succeeded, in any process; those that never did are left out."""
+    cur.execute(queries("jobs").last_successes, {"jobs": list(jobs)})
+    return dict(_all(cur))
+
+
 def _delete_old_runs(db: Database, now: datetime) -> Report:
     with db.transaction() as cur:
         cur.execute(queries("jobs").delete_old_runs, {"before": now - KEEP_RUNS})

@@ -105,6 +105,12 @@ def all_states(cur: Cursor, stream: str | None = None) -> Iterator[TradeState]:
         yield derive(read_facts(row.facts), row.stream, row.trade_id)
 
 
+def facts_beyond_proof(cur: Cursor) -> dict[Key, Facts]:
+    """Facts of signals whose oldest bodies may have been let go: a rebuild starts from them."""
+    cur.execute(SQL.facts_beyond_proof)
+    return {(row.stream, row.trade_id): read_facts(row.facts) for row in cur.fetchall()}
+
+
 def list_unfolded(cur: Cursor, limit: int) -> list[Key]:
     """Signals that have events but no state."""
     cur.execute(SQL.list_unfolded, {"limit": limit})

@@ -43,6 +43,13 @@ def schema_of(cur: Cursor) -> dict[str, Any]:
     return found
 
 
+def durability_off(cur: Cursor) -> dict[str, str]:
+    """The server's settings on which durability rests that are not as they must be, with their values."""
+    cur.execute(SQL.server_facts)
+    server = cur.fetchone()._asdict()
+    return {name: server[name] for name, good in DURABLE.items() if server[name] not in good}
+
+
 def clock_skew(cur: Cursor, now: datetime) -> float:
     """Seconds by which `now` is ahead of the server's clock."""
     cur.execute(SQL.server_time)

@@ -13,7 +13,7 @@ import pytest
 from core.settings import BY_NAME
 
 ROOT = Path(__file__).parent.parent
-FEATURES = ("telemetry", "hybrid_sync", "ingestion", "analysis", "waves", "web")
+FEATURES = ("telemetry", "hybrid_sync", "ingestion", "analysis", "waves", "operations", "web")
 PACKAGES = ("core", "database", *FEATURES, "simulator")
 STATE = "automated_signals_state"
 MAY_IMPORT = {
@@ -33,6 +33,9 @@ PURE = (
     "core/timezones.py",
     "core/instruments.py",
     "core/wave_records.py",
+    "operations/alarms/rules.py",
+    "operations/alarms/plan.py",
+    "operations/export/tables.py",
     "waves/adapter.py",
     "waves/effective.py",
     "waves/evaluation/known.py",

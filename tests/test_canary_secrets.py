@@ -26,6 +26,8 @@ CANARIES = {
     "PROJECTX_API_TOKEN": "canary-of-the-projectx-api-token",
     "SIGNAL_WS_URL": "ws://127.0.0.1:9/canary-of-the-signal-server",
     "SIGNAL_WS_TOKEN": "canary-of-the-signal-server-token",
+    "ALARM_URLS": "json://127.0.0.1:9/canary-of-the-alarm-address",
+    "ALARM_HEARTBEAT_URL": "http://127.0.0.1:9/canary-of-the-heartbeat-address",
 }
 DATABASE_PASSWORD = "canary-of-the-database-password"
 TOKEN = CANARIES["WEBHOOK_TOKEN"]
@@ -187,7 +189,7 @@ def unreachable() -> Iterator[str]:
 
 
 def test_every_secret_setting_has_a_canary() -> None:
-    urls = {"DATABASE_URL", "DATABASE_DIRECT_URL"}
+    urls = {"DATABASE_URL", "DATABASE_DIRECT_URL", "READ_DATABASE_URL"}
     assert {setting.name for setting in SETTINGS if setting.secret} == CANARIES.keys() | urls
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import web_server
+from core.jobs import Job
 from core.settings import load_settings
 from database.engine import Database
 from tests.support_service import PROGRAM, ROOT, environment, log_in, service, turn_off, turn_on
@@ -163,17 +164,17 @@ def test_a_worker_has_jobs_and_no_pages(database_url: str) -> None:
 def test_the_role_says_who_runs_the_jobs(
     role: str, jobs: bool, tmp_path: Path, absent_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[object] = []
+    given: list[str] = []
 
     class StopError(Exception):
         pass
 
-    def scheduler(_db: object, jobs: object, **_: object) -> None:
-        given.append(jobs)
+    def scheduler(_db: object, jobs: tuple[Job, ...], **_: object) -> None:
+        given.extend(job.name for job in jobs)
         raise StopError
 
     monkeypatch.setattr(web_server, "Scheduler", scheduler)
     settings = load_settings({"DATA_DIR": str(tmp_path), "DATABASE_URL": absent_url, "ROLE": role})
     with pytest.raises(StopError):
         web_server.serve(settings)
-    assert given == [web_server.JOBS if jobs else ()]
+    assert given == ([*(job.name for job in web_server.JOBS), "retention", "alarms"] if jobs else [])

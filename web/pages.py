@@ -16,7 +16,7 @@ from flask_login import current_user
 from web.headers import is_https
 from web.safe_next import safe_next
 from web.services import Check, services
-from web.serving import health
+from web.serving import health, status_page
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -75,8 +75,9 @@ def overview() -> str:
 
 @blueprint.get("/status")
 def status() -> str:
-    """The readiness checks in words."""
-    return render_template("status.html", version=health.VERSION, commit=health.commit(), **_state())
+    """The readiness checks in words, alarms, and the last rehearsals."""
+    told = status_page.told(services().db)
+    return render_template("status.html", version=health.VERSION, commit=health.commit(), **_state(), **told)
 
 
 @blueprint.get("/about/licences")

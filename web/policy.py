@@ -43,6 +43,7 @@ POLICY = {
     "waves_pages": Access.LOGIN,
     "market": Access.LOGIN,
     "market_pages": Access.LOGIN,
+    "operations_pages": Access.LOGIN,
 }
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 API_PREFIX = "/api/"

@@ -12,6 +12,7 @@ from flask import current_app
 from core.clock import Clock, SystemClock
 from core.settings import Settings
 from database.engine import Database
+from database.replica import Reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,10 @@ class Services:
     checks: dict[str, Callable[[], Check]] = field(default_factory=dict)
     draining: Event = field(default_factory=Event)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    reads: Reads = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reads = Reads.of(self.settings, self.db, self.clock)
 
     def readiness(self) -> dict[str, Check]:
         """Every check, answered now."""

@@ -56,3 +56,17 @@ SELECT version_num FROM alembic_version;
 -- name: server_time
 -- The server's clock at this moment, not at the start of the transaction.
 SELECT clock_timestamp() AS now;
+
+-- name: list_tables
+-- Every table of ours, for a fingerprint of the whole database.
+SELECT schemaname AS schema, tablename AS name FROM pg_tables
+WHERE schemaname IN ('public', 'monitoring') ORDER BY 1, 2;
+
+-- name: export_snapshot
+-- Let pg_dump see exactly what this transaction sees.
+SELECT pg_export_snapshot() AS snapshot;
+
+-- name: end_own_sessions
+-- End every other session of one process, named by the end of its application name.
+SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE %(process)s;

@@ -72,20 +72,24 @@ WHERE stream = %(stream)s AND trade_id = %(trade_id)s
 ORDER BY received_at, id;
 
 -- name: list_kept_events
--- Rows that no delivery can give again: repairs and the rows of an older table.
+-- Rows that no delivery can give again: repairs, the rows of an older table, and those whose raw body has been let go.
 SELECT id, stream, trade_id, event_type, event_key, slot, direction, symbol, timeframe, bias, session, session_label,
        event_time, signal_instant, received_at, entry_price, stop_loss, current_price, exit_price, risk_distance, mfe, be_mfe,
        no_be_mfe, mae_global_r, final_be_mfe, final_no_be_mfe, reason, cancelled_by, bars_pending, targets, setup,
        market_state, telemetry, htf_alignment, warnings, data_source, confidence_score, reconciliation_reason,
        payload_checksum, sequence_number, event_id, confirmation_time, bars_to_confirmation, receipt_id, revoked_at
 FROM automated_signals
-WHERE receipt_id IS NULL AND revoked_at IS NULL
+WHERE (receipt_id IS NULL OR NOT EXISTS (
+        SELECT FROM telemetry_automated_signals_log AS log
+        WHERE log.receipt_id = automated_signals.receipt_id AND log.raw_body IS NOT NULL))
+  AND revoked_at IS NULL
   AND event_type IN ('SIGNAL_CREATED', 'ENTRY', 'MFE_UPDATE', 'BE_TRIGGERED', 'EXIT_BE', 'EXIT_SL', 'EXIT_TP', 'CANCELLED')
 ORDER BY stream, trade_id, received_at, id;
 
 -- name: delete_derived_events
 -- Before a rebuild: everything that the deliveries give again.
-DELETE FROM automated_signals WHERE receipt_id IS NOT NULL;
+DELETE FROM automated_signals USING telemetry_automated_signals_log AS log
+WHERE log.receipt_id = automated_signals.receipt_id AND log.raw_body IS NOT NULL;
 
 -- name: lock_for_rebuild
 -- Keep every writer out while events and states are derived anew; readers go on.

@@ -46,6 +46,12 @@ DELETE FROM trade_states;
 SELECT stream, trade_id, facts FROM trade_states WHERE (%(stream)s::text IS NULL OR stream = %(stream)s)
 ORDER BY stream, trade_id;
 
+-- name: facts_beyond_proof
+-- Facts of signals that began while bodies are kept no longer: what repeats among those said cannot be read again.
+SELECT stream, trade_id, facts FROM trade_states
+WHERE first_received_at <= (SELECT max(received_at) FROM telemetry_automated_signals_log
+                            WHERE raw_body IS NULL AND receipt_id IS NOT NULL AND source IN ('webhook', 'import'));
+
 -- name: list_unfolded
 -- Signals of an older table that have events but no state yet.
 SELECT DISTINCT stream, trade_id FROM automated_signals a

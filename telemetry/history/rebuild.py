@@ -15,7 +15,6 @@ from core.lifecycle import LifecycleEvent
 from database import deliveries, events, states
 from database.engine import Cursor, Database
 from database.events import append_events
-from database.states import Key
 from telemetry.journal.record import Record
 from telemetry.prepare import prepare, single_bodies, understand_record
 
@@ -53,9 +52,9 @@ def rebuild(db: Database, *, is_dry_run: bool = False) -> RebuildReport:
     with ThreadPoolExecutor(1) as inserter, db.transaction(statement_timeout_ms=0) as cur:
         events.lock_for_rebuild(cur)
         hash_before = state_hash(states.all_states(cur))
+        facts = states.facts_beyond_proof(cur)
         if not is_dry_run:
             events.delete_derived(cur)
-        facts: dict[Key, Facts] = {}
         for event in events.kept_events(cur):
             facts.setdefault((event.stream, event.trade_id), Facts()).add(event)
         read, added = 0, 0

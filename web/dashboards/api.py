@@ -25,7 +25,7 @@ signals_api = APIBlueprint("signals_api", __name__, url_prefix="/api/automated-s
 @signals_api.get("/dashboard-data", summary="Open, pending and the newest completed trades, with the figures")
 def dashboard_data(query: LimitQuery) -> Response:
     """What a dashboard shows, with an ETag: send it back as If-None-Match and get 304 while nothing has changed."""
-    with services().db.transaction() as cur:
+    with services().reads.transaction() as cur:
         streams = states.list_streams(cur)
         stream = query.stream or _only(streams)
         parts = {
@@ -46,7 +46,7 @@ def dashboard_data(query: LimitQuery) -> Response:
 @signals_api.get("/stats", summary="Counts by status, and the R total of either leg with its sample size")
 def stats(query: StreamQuery) -> Response:
     """Phantom signals are not counted."""
-    with services().db.transaction() as cur:
+    with services().reads.transaction() as cur:
         rows = _statuses(cur, query.stream)
     return _answer(stats=records.stats(rows))
 
@@ -54,7 +54,7 @@ def stats(query: StreamQuery) -> Response:
 @signals_api.get("/trade/<trade_id>", summary="One trade with its events; one for each stream that knows the id")
 def trade(path: TradePath, query: StreamQuery) -> Response:
     """An id that exists in several streams lists all; `stream` selects."""
-    with services().db.transaction() as cur:
+    with services().reads.transaction() as cur:
         found = states.get_states(cur, path.trade_id, query.stream)
         if not found:
             raise NotFoundError("There is no signal with that id.")
@@ -78,7 +78,7 @@ def cancelled_signals(query: PageQuery) -> Response:
 def daily_calendar(query: MonthQuery) -> Response:
     """Days without signals are left out. A signal belongs to the New York day of its signal time."""
     first, after = records.month_of(query.month, new_york_date(services().clock.now()))
-    with services().db.transaction() as cur:
+    with services().reads.transaction() as cur:
         rows = signals.sum_days(cur, first=first, after=after, stream=query.stream)
     days = [records.day(row) for row in rows]
     return _answer(month=f"{first:%Y-%m}", days=days, totals=records.totals(rows))
@@ -87,7 +87,7 @@ def daily_calendar(query: MonthQuery) -> Response:
 def _page(query: PageQuery, view: str) -> Response:
     after = read_cursor(query.before, NEWEST_FIRST)
     before = (after.value, after.trade_id, after.stream) if after else None
-    with services().db.transaction() as cur:
+    with services().reads.transaction() as cur:
         # A lone stream is named all the same: its index gives the page in order.
         stream = query.stream or _only(states.list_streams(cur))
         rows = _of_view(cur, view, stream, query.page_size + 1, before)

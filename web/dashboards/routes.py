@@ -14,7 +14,8 @@ from core.sessions import SESSIONS
 from core.timezones import new_york_date
 from core.trading_calendar import cme_equity_calendar
 from database import deliveries, events, states
-from database.engine import Cursor, Database
+from database.engine import Cursor
+from database.replica import Reads
 from database.states import Place
 from web.dashboards import columns, export, facts, life, presenting, pulse, query
 from web.dashboards.flags import Flag, explain, explained
@@ -48,7 +49,7 @@ def _explain(name: str) -> Flag:
 def signals_page() -> str:
     """The signals that the address asks for, and how the stream of alerts is."""
     wanted = query.read_query(request.args)
-    with services().db.transaction() as cur:
+    with services().reads.transaction() as cur:
         streams = states.list_streams(cur)
         chosen = [wanted.stream] if wanted.stream else streams
         found = _page(cur, wanted, chosen, PAGE_SIZE + 1)
@@ -101,12 +102,12 @@ def signals_csv() -> Response:
     wanted = replace(query.read_query(request.args), after=None)
     name = f"signals-{services().clock.now():%Y%m%dT%H%M%SZ}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    with services().db.transaction() as cur:  # a database that is away is said with a status, not with half a file
+    with services().reads.transaction() as cur:  # a database that is away is said with a status, not with half a file
         streams = [wanted.stream] if wanted.stream else states.list_streams(cur)
-    return Response(_csv(services().db, wanted, streams), mimetype="text/csv", headers=headers)
+    return Response(_csv(services().reads, wanted, streams), mimetype="text/csv", headers=headers)
 
 
-def _csv(db: Database, wanted: ListQuery, streams: list[str]) -> Iterator[str]:
+def _csv(db: Reads, wanted: ListQuery, streams: list[str]) -> Iterator[str]:
     """A short transaction for each part, so that a slow reader holds none open."""
     yield export.header()
     after: Place | None = None
@@ -140,7 +141,7 @@ def signal_page(trade_id: str) -> str:
     """One signal; where several streams know its id and none is named, the choice between them."""
     if "\x00" in trade_id:
         raise NotFoundError("There is no signal with that id.")
-    with services().db.transaction() as cur:
+    with services().reads.transaction() as cur:
         found = states.get_states(cur, trade_id, _stream())
         if not found:
             raise NotFoundError("There is no signal with that id.")

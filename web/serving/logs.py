@@ -21,7 +21,7 @@ LOG_FILE_COUNT = 5
 MASK = "***"
 _URL_PASSWORD = re.compile(r"(://[^:/\s@]*:)[^@\s]+@")
 _URL_TOKEN = re.compile(r"((?:access_token|token|secret)=|/webhook/)[^&\s\"']+", re.IGNORECASE)
-NOISY = ("apscheduler", "alembic", "waitress", "werkzeug", "SignalRCoreClient", "sqlalchemy")
+NOISY = ("apscheduler", "alembic", "waitress", "werkzeug", "SignalRCoreClient", "sqlalchemy", "httpx", "urllib3")
 
 
 class Redactor:

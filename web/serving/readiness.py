@@ -52,3 +52,11 @@ def register(
         "jobs": watch.check,
         "calendar": lambda: calendar_check(services.clock.now()),
     }
+    if services.reads.has_replica:
+        services.checks["replica"] = lambda: Check(*services.reads.check())
+
+
+def watch(services: Services, **checks: Callable[[], tuple[str, str]]) -> None:
+    """Register checks of features, each answering (status, detail) from memory."""
+    for name, answer in checks.items():
+        services.checks[name] = lambda answer=answer: Check(*answer())  # type: ignore[misc]

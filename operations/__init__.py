@@ -1,0 +1,1 @@
+"""Running the service for a year: alarms, backups, retention, exports, evidence and rehearsals. Knows no other feature."""

@@ -1,0 +1,1 @@
+"""Alarms: facts are gathered, judged, and what changed is told once. One alarm a cause, one recovery."""

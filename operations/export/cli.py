@@ -1,0 +1,137 @@
+"""`flask export`: signals for spreadsheets, rows to learn from, evidence to keep."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from core.errors import NotFoundError
+from core.timezones import day_bounds
+from database import exports
+from operations.export import evidence, tables
+from operations.routes import parts
+
+export_commands = AppGroup("export", help="Signals as files.")
+output_option = click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: standard output."
+)
+stream_option = click.option("--stream", default=None, help="One stream; without it, every one.")
+since_option = click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day, New York.")
+until_option = click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Last day, New York.")
+
+
+@export_commands.command("signals")
+@stream_option
+@since_option
+@until_option
+@output_option
+def export_signals(stream: str | None, since: datetime | None, until: datetime | None, output: Path | None) -> None:
+    """Every column of every signal, one line a signal, as CSV."""
+    rows = (tables.signal_row(state) for page in _pages(stream, since, until) for state in page)
+    _write(tables.SIGNAL_COLUMNS, rows, output)
+
+
+@export_commands.command("training")
+@stream_option
+@since_option
+@until_option
+@output_option
+def export_training(stream: str | None, since: datetime | None, until: datetime | None, output: Path | None) -> None:
+    """What was known when each trade was entered and what came of both legs, one line a trade, as CSV. No look-ahead."""
+
+    def rows() -> Iterator[list[Any]]:
+        with parts().db.transaction(statement_timeout_ms=0) as cur:
+            for page in exports.list_signals(cur, stream=stream, since=_start(since), until=_end(until)):
+                openings = exports.list_openings(cur, [(state.stream, state.trade_id) for state in page])
+                for state in page:
+                    row = tables.training_row(state, openings[state.stream, state.trade_id])
+                    if row is not None:
+                        yield row
+
+    _write(tables.TRAINING_COLUMNS, rows(), output)
+
+
+@export_commands.command("evidence")
+@click.option("--trade", "trade_id", help="One signal by its trade id.")
+@click.option("--week", help="Every signal of an ISO week in New York, as 2025-W50.")
+@stream_option
+@output_option
+def export_evidence(trade_id: str | None, week: str | None, stream: str | None, output: Path | None) -> None:
+    """Bytes, events, chart, repairs and hashes as one HTML file that opens without a network."""
+    if (trade_id is None) == (week is None):
+        raise click.UsageError("Name one of --trade and --week.")
+    with parts().db.transaction(statement_timeout_ms=0) as cur:
+        try:
+            found = (
+                evidence.of_span(cur, *_week(week), stream) if week else evidence.of_signal(cur, trade_id or "", stream)
+            )
+        except NotFoundError as error:
+            raise click.ClickException(error.message) from None
+    # Without the pages' context, which belongs to a request.
+    page = current_app.jinja_env.get_template("evidence.html").render(
+        title=trade_id or week,
+        signals=found,
+        values=evidence.VALUES,
+        made_at=parts().clock.now(),
+    )
+    with _target(output) as target:
+        target.write(page)
+
+
+def _week(text: str) -> tuple[datetime, datetime]:
+    """[Monday, next Monday) in New York."""
+    found = re.fullmatch(r"(\d{4})-W(\d{2})", text)
+    try:
+        monday = date.fromisocalendar(int(found[1]), int(found[2]), 1) if found else None
+    except ValueError:
+        monday = None
+    if monday is None:
+        raise click.UsageError("--week must look like 2025-W50.")
+    return day_bounds(monday)[0], day_bounds(monday + timedelta(days=7))[0]
+
+
+def _pages(stream: str | None, since: datetime | None, until: datetime | None) -> Iterator[list[Any]]:
+    with parts().db.transaction(statement_timeout_ms=0) as cur:
+        yield from exports.list_signals(cur, stream=stream, since=_start(since), until=_end(until))
+
+
+def _start(day: datetime | None) -> datetime | None:
+    return day_bounds(day.date())[0].astimezone(UTC) if day else None
+
+
+def _end(day: datetime | None) -> datetime | None:
+    return day_bounds(day.date())[1].astimezone(UTC) if day else None
+
+
+def _write(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Path | None) -> None:
+    with _target(output) as target:
+        writer = csv.writer(target)
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow([tables.cell(value) for value in row])
+
+
+@contextmanager
+def _target(output: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that others may not read."""
+    if output is None:
+        yield sys.stdout
+        return
+    with os.fdopen(
+        os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline=""
+    ) as file:
+        yield file
+
+
+COMMANDS: tuple[click.Group, ...] = (export_commands,)

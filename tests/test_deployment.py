@@ -1,0 +1,144 @@
+"""The files an installation starts from name only what exists, and keep the promises the documents make for them.
+
+Docker is not asked: what can be read is read here; the image itself is built by whoever deploys it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import REGISTRY
+from prometheus_client.registry import CollectorRegistry
+
+from core.clock import SystemClock
+from core.settings import BY_NAME
+from telemetry.journal.disk import RealDisk
+from telemetry.journal.journal import Journal
+from telemetry.measures import JournalCollector
+from web_server import create_app
+
+ROOT = Path(__file__).parents[1]
+FOREIGN = {"PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "SOURCE_COMMIT"}
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(text("compose.yaml"))
+    return found
+
+
+def stages() -> list[str]:
+    return re.split(r"^FROM ", text("Dockerfile"), flags=re.MULTILINE)[1:]
+
+
+def test_the_image_is_built_in_two_stages_from_hashed_requirements() -> None:
+    build, final = stages()
+    assert "--require-hashes" in build
+    assert "pip install" not in final
+    assert "COPY --from=build" in final
+
+
+def test_the_image_runs_as_nobody_special_with_a_health_check_and_a_volume() -> None:
+    final = stages()[1]
+    assert re.search(r"^USER 10001:10001$", final, re.MULTILINE)
+    assert re.search(r"^VOLUME /data$", final, re.MULTILINE)
+    assert "/healthz" in final
+    assert re.search(r"^STOPSIGNAL SIGTERM$", final, re.MULTILINE)
+    commands = re.findall(r"^\s*CMD (.*)$", final, re.MULTILINE)
+    assert [isinstance(json.loads(command), list) for command in commands] == [True, True]  # exec form: signals arrive
+
+
+def test_no_secret_and_no_data_gets_into_the_image() -> None:
+    ignored = set(text(".dockerignore").split())
+    assert {".env", "var", ".git"} <= ignored
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"([A-Z][A-Z_]+)=", stages()[1])) - FOREIGN))
+def test_the_image_sets_only_settings_that_exist(name: str) -> None:
+    assert name in BY_NAME
+
+
+def test_compose_sets_only_settings_that_exist() -> None:
+    assert set(compose()["services"]["app"]["environment"]) <= set(BY_NAME)
+
+
+def test_compose_waits_for_a_healthy_database_and_keeps_what_must_last() -> None:
+    found = compose()
+    app, db = found["services"]["app"], found["services"]["db"]
+    assert app["depends_on"]["db"]["condition"] == "service_healthy"
+    assert "pg_isready" in db["healthcheck"]["test"][1]
+    used = [volume.partition(":")[0] for each in (app, db) for volume in each["volumes"]]
+    assert sorted(used) == sorted(found["volumes"])
+    assert app["read_only"]
+
+
+def test_compose_opens_no_port_to_the_world_and_holds_no_password() -> None:
+    found = compose()
+    ports = [port for each in found["services"].values() for port in each.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    assert "POSTGRES_PASSWORD:?" in text("compose.yaml")
+
+
+def test_railway_migrates_first_and_waits_until_an_alert_can_be_stored() -> None:
+    deploy = json.loads(text("railway.json"))["deploy"]
+    assert deploy["preDeployCommand"] == ["flask db upgrade"]
+    assert deploy["healthcheckPath"] == "/readyz"
+    assert deploy["drainingSeconds"] >= 10
+
+
+def test_the_systemd_unit_is_understood_by_systemd(tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd is not on this machine")
+    unit = re.sub(r"^(ExecStart=)\S+", r"\1/bin/true", text("deploy/signalbook.service"), flags=re.MULTILINE)
+    (tmp_path / "signalbook.service").write_text(unit)
+    ended = subprocess.run(
+        [program, "verify", "--recursive-errors=no", tmp_path / "signalbook.service"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert [line for line in ended.stderr.splitlines() if "signalbook.service" in line] == []
+
+
+def test_the_systemd_unit_sets_only_settings_that_exist_and_leaves_time_to_drain() -> None:
+    unit = text("deploy/signalbook.service")
+    line = re.findall(r"^Environment=(.*)$", unit, re.MULTILINE)[0]
+    assert set(re.findall(r"([A-Z_]+)=", line)) - FOREIGN <= set(BY_NAME)
+    stop = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert stop
+    assert int(stop[1]) >= 15
+
+
+def test_a_gone_service_is_a_503_behind_nginx_because_that_is_sent_again() -> None:
+    conf = text("deploy/nginx.conf")
+    assert "error_page 502 504 =503" in conf
+    assert "proxy_buffering off" in conf.split("location /api/stream")[1]
+
+
+def test_every_metric_of_the_dashboard_exists(tmp_path: Path) -> None:
+    assert create_app  # importing it has registered every part's series
+    ours = CollectorRegistry()
+    ours.register(JournalCollector(Journal(tmp_path, RealDisk(), SystemClock())))
+    known = set()
+    for family in (*REGISTRY.collect(), *ours.collect()):
+        suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
+        known |= {family.name + suffix for suffix in suffixes}
+    dashboard = json.loads(text("deploy/grafana.json"))
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    named = {name for expression in expressions for name in re.findall(r"signalbook_\w+", expression)}
+    assert named <= known
+    assert len(named) >= 12
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
+    assert len(places) == len(set(places))

@@ -1,0 +1,66 @@
+"""What the guides tell people to type exists: commands, settings, files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from flask_openapi3 import OpenAPI
+
+from core.lifecycle import Kind
+from core.settings import BY_NAME
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+GUIDES = [DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md")), DOCS / "runbook.md", DOCS / "operations.md",
+          DOCS / "reference" / "names.md"]  # fmt: skip
+OTHERS = {"POSTGRES_PASSWORD", "RAILWAY_RUN_UID", "TOKEN", "FILE", "REPOSITORY", "REVISION", "CREATEDB", "TIME", "PATH"}
+
+
+@pytest.fixture
+def commands(app: OpenAPI) -> set[str]:
+    def walk(group: click.Group, path: str) -> Iterator[str]:
+        for name, command in group.commands.items():
+            yield f"{path} {name}"
+            if isinstance(command, click.Group):
+                yield from walk(command, f"{path} {name}")
+
+    return set(walk(app.cli, "flask"))
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: str(page.name))
+def test_every_command_of_a_guide_exists(page: Path, commands: set[str]) -> None:
+    groups = {command for command in commands if any(other.startswith(f"{command} ") for other in commands)}
+    for first, second in re.findall(r"\bflask ([a-z]+)(?: ([a-z]+))?", page.read_text(encoding="utf-8")):
+        assert f"flask {first}" in commands
+        if f"flask {first}" in groups:
+            assert f"flask {first} {second}" in commands
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: str(page.name))
+def test_every_setting_of_a_guide_exists(page: Path) -> None:
+    named = re.findall(r"(?:^|[` ])([A-Z][A-Z0-9_]{3,})(?==|`)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    settings = {name if name in BY_NAME else name.removesuffix("_FILE") for name in named if "_" in name} - OTHERS
+    assert settings - set(Kind) <= set(BY_NAME)
+
+
+@pytest.mark.parametrize("page", [*GUIDES, DOCS / "decisions.md"], ids=lambda page: str(page.name))
+def test_every_file_that_is_named_is_there(page: Path) -> None:
+    named = re.findall(r"`((?:deploy|tests|docs)/[\w./-]+)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_nothing_here_places_an_order() -> None:
+    """docs/execution.md says so."""
+    sources = [
+        path
+        for folder in ("ingestion", "operations", "waves", "web", "telemetry")
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    assert sources
+    assert [
+        path.name for path in sources if re.search(r"/Order/|closeContract", path.read_text(encoding="utf-8"))
+    ] == []
