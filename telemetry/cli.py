@@ -20,6 +20,7 @@ from telemetry.backfill import DEFAULT_LIMIT, backfill_telemetry_from_automated_
 from telemetry.history.alert_import import import_rows
 from telemetry.history.alert_log import is_capped, merge_alert_logs, parse_alert_log
 from telemetry.history.rebuild import rebuild, replay_quarantined
+from telemetry.kit.cli import pine_commands
 from telemetry.parts import Telemetry
 
 token_commands = AppGroup("token", help="Tokens of the webhook and of the API: create, rotate, revoke, list.")
@@ -33,6 +34,7 @@ COMMANDS: tuple[click.Group, ...] = (
     signals_commands,
     deliveries_commands,
     backfill_commands,
+    pine_commands,
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
