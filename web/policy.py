@@ -37,6 +37,7 @@ POLICY = {
     "webhook": Access.WEBHOOK_TOKEN,
     "telemetry": Access.LOGIN,
     "telemetry_pages": Access.LOGIN,
+    "telemetry_pages.connect": Access.LOGIN,
     "signals": Access.LOGIN,
     "signals.preferences": Access.PUBLIC,
     "waves": Access.LOGIN,
