@@ -14,7 +14,8 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from core.errors import SignalbookError
-from database import api_tokens, tokens
+from database import api_tokens, operator_actions, tokens
+from database.engine import Cursor
 from database.users import ROLES
 from telemetry.backfill import DEFAULT_LIMIT, backfill_telemetry_from_automated_signals
 from telemetry.history.alert_import import import_rows
@@ -65,6 +66,7 @@ def create(stream: str | None, role: str | None, name: str | None, as_json: bool
                 token_id = api_tokens.add_token(cur, token=token, **given, created_by="command line")
             else:
                 tokens.add_token(cur, token=token, stream=stream or "main", created_by="command line")
+            _note(cur, "create", kind="webhook" if role is None else "api", stream=stream, role=role, name=name)
     except SignalbookError as error:
         raise click.ClickException(error.message) from error
     if role is not None:
@@ -83,6 +85,7 @@ def rotate(stream: str, overlap_hours: float, as_json: bool) -> None:
     try:
         with parts().db.transaction() as cur:
             token = tokens.rotate_token(cur, stream=stream, created_by="command line", old_expires_at=end)
+            _note(cur, "rotate", stream=stream, overlap_hours=overlap_hours)
     except SignalbookError as error:
         raise click.ClickException(error.message) from error
     _say_token(stream, token, as_json)
@@ -97,9 +100,14 @@ def revoke(token_id: int, kind: str) -> None:
     try:
         with parts().db.transaction() as cur:
             revoke_it(cur, token_id=token_id, now=parts().clock.now())
+            _note(cur, "revoke", kind=kind, id=token_id)
     except SignalbookError as error:
         raise click.ClickException(error.message) from error
     click.echo(f"Token {token_id} is revoked.")
+
+
+def _note(cur: Cursor, command: str, **arguments: Any) -> None:
+    operator_actions.add_command(cur, f"token {command}", parts().clock.now(), **arguments)
 
 
 @token_commands.command("list")

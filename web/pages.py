@@ -15,6 +15,8 @@ from flask_login import current_user
 
 from web.headers import is_https
 from web.safe_next import safe_next
+from web.security.audit import audit
+from web.security.second_factor import account, code_login
 from web.services import Check, services
 from web.serving import health
 
@@ -143,4 +145,5 @@ def _state() -> dict[str, Any]:
     return {"checks": rows, "overall": overall, "headline": HEADLINES[overall], "check_words": CHECK_WORDS}
 
 
-blueprint.register_blueprint(preferences)
+for part in (preferences, code_login, account, audit):
+    blueprint.register_blueprint(part)
