@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 export DEMO
 
-.PHONY: help setup run test lint format bench soak lock clean
+.PHONY: help setup run test lint format bench soak lock sbom clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ soak: $(VENV)/.installed-dev ## The long runs: kill cycles, database faults, fuz
 
 lock: $(VENV)/.installed-dev ## Pin the newest versions that requirements*.in allow
 	@tools/lock.sh
+
+sbom: $(VENV)/.installed ## Write the bill of materials of the pinned packages (CycloneDX) to sbom.json
+	@$(PYTHON) tools/sbom.py > sbom.json
 
 clean: ## Remove what the commands have installed and built (never the data in var/)
 	@rm -rf $(VENV) tools/vendor/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

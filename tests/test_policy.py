@@ -157,6 +157,7 @@ def test_whatever_is_not_named_here_asks_for_a_login() -> None:
         "pages.preferences": Access.PUBLIC,
         "pages.code_login": Access.PUBLIC,
         "pages.account": Access.OWN,
+        "pages.well_known": Access.PUBLIC,
         "signals.preferences": Access.PUBLIC,
         "metrics": Access.METRICS_TOKEN,
         "webhook": Access.WEBHOOK_TOKEN,

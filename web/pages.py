@@ -17,6 +17,7 @@ from web.headers import is_https
 from web.safe_next import safe_next
 from web.security.audit import audit
 from web.security.second_factor import account, code_login
+from web.security.well_known import well_known
 from web.services import Check, services
 from web.serving import health
 
@@ -145,5 +146,5 @@ def _state() -> dict[str, Any]:
     return {"checks": rows, "overall": overall, "headline": HEADLINES[overall], "check_words": CHECK_WORDS}
 
 
-for part in (preferences, code_login, account, audit):
+for part in (preferences, code_login, account, audit, well_known):
     blueprint.register_blueprint(part)

@@ -35,6 +35,7 @@ POLICY = {
     "pages.code_login": Access.PUBLIC,
     "pages.account": Access.OWN,
     "pages.audit": Access.LOGIN,
+    "pages.well_known": Access.PUBLIC,
     "openapi": Access.LOGIN,
     "signals_api": Access.LOGIN,
     "live": Access.LOGIN,
