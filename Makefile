@@ -7,7 +7,7 @@ WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE := 1
 export DEMO
 
-.PHONY: help setup run test lint format bench soak lock clean
+.PHONY: help setup run test lint format bench soak lock sbom clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ soak: $(VENV)/.installed-dev ## The long runs: kill cycles, database faults, fuz
 
 lock: $(VENV)/.installed-dev ## Pin the newest versions that requirements*.in allow
 	@tools/lock.sh
+
+sbom: $(VENV)/.installed ## Write the bill of materials of the pinned packages (CycloneDX) to sbom.json
+	@$(PYTHON) tools/sbom.py > sbom.json
 
 clean: ## Remove what the commands have installed and built (never the data in var/)
 	@rm -rf $(VENV) tools/vendor/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -107,6 +107,17 @@ def _public_url(value: str) -> str | None:
     return text
 
 
+def _contact(value: str) -> str | None:
+    text = value.strip()
+    if not text:
+        return None
+    if re.fullmatch(r"[^@\s:/]+@[^@\s:/]+", text):
+        return f"mailto:{text}"
+    if not re.fullmatch(r"(https://|mailto:|tel:)\S+", text):
+        raise ValueError("must be an e-mail address, or begin with https:, mailto: or tel:")
+    return text
+
+
 def _hub_url(value: str) -> str:
     scheme = urlsplit(value.strip()).scheme
     if scheme not in ("http", "https", "ws", "wss") or not urlsplit(value.strip()).hostname:
@@ -241,6 +252,7 @@ SETTINGS = (
     Setting("ADMIN_PASSWORD", _secret_text(10), "", "password of admin at first start; empty makes one", True),
     Setting("METRICS_TOKEN", _secret_text(16), "", "bearer token of /metrics; empty makes one", True),
     Setting("PUBLIC_URL", _public_url, "", "address under which the world reaches the service"),
+    Setting("SECURITY_CONTACT", _contact, "", "where to report a weakness, for security.txt"),
     Setting("TRUSTED_PROXY", _optional, "", "address of the reverse proxy whose X-Forwarded headers count"),
     Setting("TRUSTED_PROXY_COUNT", _number(1, 5), "1", "how many proxies stand in front"),
     Setting("PROJECTX_USERNAME", _optional, "", "login at the market data gateway; empty: no feed"),
@@ -300,6 +312,7 @@ class Settings:
     admin_password: str | None = field(repr=False)
     metrics_token: str | None = field(repr=False)
     public_url: str | None
+    security_contact: str | None
     trusted_proxy: str | None
     trusted_proxy_count: int
     projectx_username: str | None

@@ -28,8 +28,7 @@ def hash_token(token: str) -> bytes:
 
 def add_token(cur: Cursor, *, token: str, stream: str, created_by: str) -> bool:
     """Store a token's hash; False if that token exists already. Raises InvalidInputError for a bad stream name."""
-    if not stream or len(stream) > 64 or not set(stream) <= set("abcdefghijklmnopqrstuvwxyz0123456789_.-"):
-        raise InvalidInputError("stream: use up to 64 of a-z, 0-9, _ . -", field="stream")
+    _check_stream(stream)
     given = {"token_hash": hash_token(token), "token_end": token[-4:], "stream": stream, "created_by": created_by}
     cur.execute(SQL.add_token, given)
     added = cur.fetchone() is not None
@@ -38,7 +37,11 @@ def add_token(cur: Cursor, *, token: str, stream: str, created_by: str) -> bool:
 
 
 def rotate_token(cur: Cursor, *, stream: str, created_by: str, old_expires_at: datetime) -> str:
-    """A new token for the stream; the old ones stay valid until `old_expires_at`. Returns the new token."""
+    """A new token for the stream; the old ones stay valid until `old_expires_at`. Returns the new token.
+
+    Raises InvalidInputError for a bad stream name.
+    """
+    _check_stream(stream)
     cur.execute(SQL.expire_tokens, {"stream": stream, "expires_at": old_expires_at})
     token = new_token()
     add_token(cur, token=token, stream=stream, created_by=created_by)
@@ -68,3 +71,8 @@ def list_valid_tokens(cur: Cursor, *, now: datetime) -> list[Any]:
 def lock_first_start(cur: Cursor) -> None:
     """Let one process at a time make the first login and token; until the transaction ends."""
     cur.execute(SQL.lock_first_start, {"key": FIRST_START_LOCK})
+
+
+def _check_stream(stream: str) -> None:
+    if not stream or len(stream) > 64 or not set(stream) <= set("abcdefghijklmnopqrstuvwxyz0123456789_.-"):
+        raise InvalidInputError("stream: use up to 64 of a-z, 0-9, _ . -", field="stream")

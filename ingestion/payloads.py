@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_BARS = 5_000
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL takes none
 
 
 class BarsQuery(BaseModel):
@@ -12,7 +13,7 @@ class BarsQuery(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    contract: str = Field(..., min_length=1, max_length=60, description="contract id")
+    contract: str = Field(..., min_length=1, max_length=60, pattern=NO_NUL, description="contract id")
     timeframe: str = Field("1m", max_length=4, description="1m, 15m, 4h, 1d ...")
     before: float | None = Field(None, ge=0, le=1e10, description="Unix seconds: only bars that begin earlier")
     changed_since: float | None = Field(None, ge=0, le=1e10, description="Unix seconds: only bars stored since then")
@@ -24,7 +25,7 @@ class CoverageQuery(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    contract: str = Field(..., min_length=1, max_length=60)
+    contract: str = Field(..., min_length=1, max_length=60, pattern=NO_NUL)
     timeframe: str = Field("1m", max_length=4)
     days: int = Field(14, ge=1, le=60)
 
@@ -32,6 +33,6 @@ class CoverageQuery(BaseModel):
 class FillBody(BaseModel):
     """Which series is to be filled from history."""
 
-    contract: str = Field(..., min_length=1, max_length=60)
+    contract: str = Field(..., min_length=1, max_length=60, pattern=NO_NUL)
     timeframe: str = Field(..., max_length=4)
     days: int = Field(14, ge=1, le=1_900, description="how far back")

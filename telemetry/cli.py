@@ -14,12 +14,14 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from core.errors import SignalbookError
-from database import api_tokens, tokens
+from database import api_tokens, operator_actions, tokens
+from database.engine import Cursor
 from database.users import ROLES
 from telemetry.backfill import DEFAULT_LIMIT, backfill_telemetry_from_automated_signals
 from telemetry.history.alert_import import import_rows
 from telemetry.history.alert_log import is_capped, merge_alert_logs, parse_alert_log
 from telemetry.history.rebuild import rebuild, replay_quarantined
+from telemetry.kit.cli import pine_commands
 from telemetry.parts import Telemetry
 
 token_commands = AppGroup("token", help="Tokens of the webhook and of the API: create, rotate, revoke, list.")
@@ -33,6 +35,7 @@ COMMANDS: tuple[click.Group, ...] = (
     signals_commands,
     deliveries_commands,
     backfill_commands,
+    pine_commands,
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -63,6 +66,7 @@ def create(stream: str | None, role: str | None, name: str | None, as_json: bool
                 token_id = api_tokens.add_token(cur, token=token, **given, created_by="command line")
             else:
                 tokens.add_token(cur, token=token, stream=stream or "main", created_by="command line")
+            _note(cur, "create", kind="webhook" if role is None else "api", stream=stream, role=role, name=name)
     except SignalbookError as error:
         raise click.ClickException(error.message) from error
     if role is not None:
@@ -81,6 +85,7 @@ def rotate(stream: str, overlap_hours: float, as_json: bool) -> None:
     try:
         with parts().db.transaction() as cur:
             token = tokens.rotate_token(cur, stream=stream, created_by="command line", old_expires_at=end)
+            _note(cur, "rotate", stream=stream, overlap_hours=overlap_hours)
     except SignalbookError as error:
         raise click.ClickException(error.message) from error
     _say_token(stream, token, as_json)
@@ -95,9 +100,14 @@ def revoke(token_id: int, kind: str) -> None:
     try:
         with parts().db.transaction() as cur:
             revoke_it(cur, token_id=token_id, now=parts().clock.now())
+            _note(cur, "revoke", kind=kind, id=token_id)
     except SignalbookError as error:
         raise click.ClickException(error.message) from error
     click.echo(f"Token {token_id} is revoked.")
+
+
+def _note(cur: Cursor, command: str, **arguments: Any) -> None:
+    operator_actions.add_command(cur, f"token {command}", parts().clock.now(), **arguments)
 
 
 @token_commands.command("list")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 MAX_ID = 2**63 - 1
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL takes none
 
 
 class DeliveryQuery(BaseModel):
@@ -21,8 +22,10 @@ class DeliveryQuery(BaseModel):
     before_id: int | None = Field(
         None, ge=-MAX_ID, le=MAX_ID, description="only those with a smaller id: the next page"
     )
-    status: str | None = Field(None, max_length=40, description="accepted, duplicate, quarantined ...")
-    dialect: str | None = Field(None, max_length=40, description="legacy, direct, stage, telemetry, batch ...")
+    status: str | None = Field(None, max_length=40, pattern=NO_NUL, description="accepted, duplicate, quarantined ...")
+    dialect: str | None = Field(
+        None, max_length=40, pattern=NO_NUL, description="legacy, direct, stage, telemetry, batch ..."
+    )
 
     @property
     def page_size(self) -> int:
@@ -52,4 +55,4 @@ class ConnectionQuery(BaseModel):
     """Has the connection been heard since an instant?"""
 
     since: float = Field(0.0, ge=0, le=1e11, description="Unix seconds")
-    stream: str = Field("main", max_length=64, description="the stream of the script")
+    stream: str = Field("main", max_length=64, pattern=NO_NUL, description="the stream of the script")

@@ -1,9 +1,9 @@
-"""HTTP of the intake: the webhook for TradingView, the delivery log and the connection page for people."""
+"""HTTP of the intake: the webhook for TradingView, and the delivery log for programs and people."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 from flask import (
@@ -12,23 +12,22 @@ from flask import (
     current_app,
     g,
     jsonify,
-    make_response,
     redirect,
     render_template,
     request,
     url_for,
 )
-from flask_login import current_user
 from flask_openapi3 import APIBlueprint, Tag
 
 from core.errors import InvalidInputError, NotFoundError, TooLargeError, TryAgainError
-from database import deliveries, tokens
+from database import deliveries
 from database.engine import Cursor
 from telemetry import measures, presenting
 from telemetry.backfill import backfill_telemetry_from_automated_signals
 from telemetry.dialects.body import MAX_BYTES
 from telemetry.dialects.masking import find_body_tokens
 from telemetry.history.rebuild import replay_quarantined
+from telemetry.kit.routes import connect
 from telemetry.parts import Telemetry
 from telemetry.payloads import MAX_ID, BackfillBody, ConnectionQuery, DeliveryPath, DeliveryQuery
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 RECEIVE_CLOCK_HEADER = "X-Signalbook-Received-At"
 ALLOWED_STREAM = "main"
 MAX_BODY_TOKENS = 10
-OVERLAP = timedelta(hours=24)
 PAGE_SIZE = 50
 
 webhook = Blueprint("webhook", __name__)
@@ -242,49 +240,4 @@ def _id_argument(name: str) -> int | None:
     return value if value is not None and 0 <= value < MAX_ID else None
 
 
-@pages.get("/connect")
-def connect_page() -> Response:
-    """How to connect TradingView; tokens by their last four characters."""
-    return _connect_page(None)
-
-
-@pages.post("/connect/rotate")
-def rotate_token() -> Response:
-    """A new token for a stream, shown whole this once; the old ones go on for a day."""
-    stream = request.form.get("stream", "").strip() or parts().settings.stream
-    now = parts().clock.now()
-    with parts().db.transaction() as cur:
-        token = tokens.rotate_token(cur, stream=stream, created_by=current_user.name, old_expires_at=now + OVERLAP)
-    parts().door.refresh()
-    return _connect_page({"stream": stream, "token": token, "since": now.timestamp()})
-
-
-@pages.post("/connect/revoke/<int:token_id>")
-def revoke_token(token_id: int) -> ResponseReturnValue:
-    """End one token at once."""
-    with parts().db.transaction() as cur:
-        tokens.revoke_token(cur, token_id=token_id, now=parts().clock.now())
-    parts().door.refresh()
-    return redirect(url_for("telemetry_pages.connect_page"), 303)
-
-
-def _connect_page(fresh: dict[str, Any] | None) -> Response:
-    settings = parts().settings
-    with parts().db.transaction() as cur:
-        rows = tokens.list_tokens(cur)
-        last = {row.stream: deliveries.last_delivery(cur, row.stream) for row in rows}
-    base = settings.public_url or request.host_url.rstrip("/")
-    page = render_template(
-        "connect.html",
-        base_url=base,
-        faults=presenting.address_faults(base),
-        tokens=rows,
-        fresh=fresh,
-        last=last,
-        now=parts().clock.now(),
-        default_stream=settings.stream,
-    )
-    answer = make_response(page)
-    if fresh:
-        answer.headers["Cache-Control"] = "no-store"  # the one page that holds a token
-    return answer
+pages.register_blueprint(connect)

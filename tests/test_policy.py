@@ -67,7 +67,7 @@ def expected(access: Access | None, method: str, path: str, caller: Caller) -> s
         return "csrf"
     if access is None:
         return "not_allowed"
-    if access is Access.METRICS_TOKEN or (access is Access.LOGIN and role is None):
+    if access is Access.METRICS_TOKEN or (access in (Access.LOGIN, Access.OWN) and role is None):
         return "not_logged_in"
     if access is Access.LOGIN and changes and role == "viewer":
         return "not_allowed"
@@ -155,6 +155,9 @@ def test_whatever_is_not_named_here_asks_for_a_login() -> None:
         "auth": Access.PUBLIC,
         "health": Access.PUBLIC,
         "pages.preferences": Access.PUBLIC,
+        "pages.code_login": Access.PUBLIC,
+        "pages.account": Access.OWN,
+        "pages.well_known": Access.PUBLIC,
         "signals.preferences": Access.PUBLIC,
         "metrics": Access.METRICS_TOKEN,
         "webhook": Access.WEBHOOK_TOKEN,

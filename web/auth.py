@@ -12,7 +12,7 @@ import secrets
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from flask import Blueprint, Flask, current_app, g, redirect, render_template, request, session
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
@@ -22,7 +22,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from database import api_tokens, users
+from database import api_tokens, second_factors, users
 from database.users import User
 from web.headers import is_https
 from web.passwords import hash_of_nobody, is_password_of
@@ -51,6 +51,8 @@ GUESSES = RateLimitItemPerMinute(10, 15)
 # From the login on. The session is not `permanent`: flask-login's strong protection spares permanent ones.
 SESSION_LIFETIME = timedelta(days=14)
 BROWSER_LIFETIME = timedelta(days=365)
+AWAITED = "awaited"
+CODE_SECONDS = 300.0
 REFUSED = "That login and password do not match."
 TOO_MANY = "Too many attempts. Try again in {} minutes."
 
@@ -171,7 +173,7 @@ def log_in() -> ResponseReturnValue:
     """Check name and password; a right pair starts a fresh session and leads to `next`."""
     name, target = request.form.get("name", "").strip().lower(), safe_next(request.form.get("next"))
     limit: GuessLimit = current_app.extensions["signalbook.guesses"]
-    account, address = _account_key(name), _address_key()
+    account, address = _account_key(name), address_key()
     wait = limit.seconds_to_wait(account, address)
     if wait:
         return *_form(target, TOO_MANY.format(-(-wait // 60)), 429), {"Retry-After": str(wait)}
@@ -179,13 +181,16 @@ def log_in() -> ResponseReturnValue:
     if user is None:
         return _form(target, REFUSED, 401)
     limit.forget(account, address)
-    return _start_session(user, target)
+    with services().db.transaction() as cur:
+        needs_code = second_factors.get_second_factor(cur, user.id).is_on
+    return _await_code(user, target) if needs_code else start_session(user, target)
 
 
 @blueprint.post("/logout")
 def log_out() -> ResponseReturnValue:
     """End every session of the login, here and elsewhere."""
     if current_user.is_authenticated:
+        g.leaving = (current_user.name, current_user.role)
         with services().db.transaction() as cur:
             users.end_sessions(cur, current_user.id)
         logout_user()
@@ -201,7 +206,15 @@ def _find_user(name: str, password: str) -> User | None:
     return user if user is not None and is_right and user.is_active else None
 
 
-def _start_session(user: User, target: str) -> Response:
+def _await_code(user: User, target: str) -> Response:
+    """The password was right; a code must follow soon. Nothing but this is known of the session so far."""
+    session.clear()
+    session[AWAITED] = (user.id, user.session_version, services().clock.now().timestamp())
+    return redirect(f"/login/code?{urlencode({'next': target})}", 303)
+
+
+def start_session(user: User, target: str) -> Response:
+    """A session of its own for a login that has proved itself; leads to `target`."""
     session.clear()  # nothing from before the login, its CSRF token included, lives on
     login_user(Login(user))
     with services().db.transaction() as cur:
@@ -234,7 +247,7 @@ def _account_key(name: str) -> str:
     return f"browser {browser}" if known_name == name else f"account {name[:64]}"
 
 
-def _address_key() -> str:
+def address_key() -> str:
     """The caller's address; for IPv6 its /64, which one subscriber holds whole."""
     text = request.remote_addr or ""
     try:

@@ -11,11 +11,12 @@ import click
 from flask.cli import AppGroup
 
 from core.errors import SignalbookError
-from database import users
+from database import operator_actions, second_factors, users
+from database.engine import Cursor
 from web.passwords import check_new_password, hash_password, new_password
 from web.services import services
 
-user_commands = AppGroup("user", help="Logins: create, passwd, list, deactivate, activate.")
+user_commands = AppGroup("user", help="Logins: create, passwd, list, deactivate, activate, factor-off.")
 COMMANDS: tuple[click.Group, ...] = (user_commands,)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document; implies --generate.")
@@ -33,6 +34,7 @@ def create(name: str, role: str, generate: bool, as_json: bool) -> None:
         password, is_made = _password(generate or as_json)
         with services().db.transaction() as cur:
             user = users.add_user(cur, name=name.lower(), password_hash=hash_password(password), role=role)
+            _note(cur, "create", user.name, role=role)
     _print_login("Created", {"name": user.name, "role": user.role}, password if is_made else None, as_json)
 
 
@@ -46,6 +48,7 @@ def passwd(name: str, generate: bool, as_json: bool) -> None:
         password, is_made = _password(generate or as_json)
         with services().db.transaction() as cur:
             users.set_password(cur, name=name.lower(), password_hash=hash_password(password))
+            _note(cur, "passwd", name.lower())
     _print_login("Changed the password of", {"name": name.lower()}, password if is_made else None, as_json)
 
 
@@ -92,6 +95,7 @@ def list_logins(as_json: bool) -> None:
 def _set_active(name: str, is_active: bool, as_json: bool) -> None:
     with _told_plainly(), services().db.transaction() as cur:
         users.set_active(cur, name=name, is_active=is_active)
+        _note(cur, "activate" if is_active else "deactivate", name)
     _print_login("Activated" if is_active else "Deactivated", {"name": name, "is_active": is_active}, None, as_json)
 
 
@@ -117,6 +121,21 @@ def _print_login(done: str, login: dict[str, Any], password: str | None, as_json
     click.echo(f"{done} {login['name']}.")
     if password:
         click.echo(f"Password, shown this once: {password}")
+
+
+@user_commands.command("factor-off")
+@click.argument("name")
+@json_option
+def factor_off(name: str, as_json: bool) -> None:
+    """Turn the second factor of NAME off and end its sessions, for somebody who has lost the phone."""
+    with _told_plainly(), services().db.transaction() as cur:
+        second_factors.remove(cur, name.lower())
+        _note(cur, "factor-off", name.lower())
+    _print_login("Turned off the second factor of", {"name": name.lower()}, None, as_json)
+
+
+def _note(cur: Cursor, command: str, name: str, **more: Any) -> None:
+    operator_actions.add_command(cur, f"user {command}", services().clock.now(), name=name, **more)
 
 
 @contextmanager

@@ -15,6 +15,9 @@ from flask_login import current_user
 
 from web.headers import is_https
 from web.safe_next import safe_next
+from web.security.audit import audit
+from web.security.second_factor import account, code_login
+from web.security.well_known import well_known
 from web.services import Check, services
 from web.serving import health, status_page
 
@@ -144,4 +147,5 @@ def _state() -> dict[str, Any]:
     return {"checks": rows, "overall": overall, "headline": HEADLINES[overall], "check_words": CHECK_WORDS}
 
 
-blueprint.register_blueprint(preferences)
+for part in (preferences, code_login, account, audit, well_known):
+    blueprint.register_blueprint(part)

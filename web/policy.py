@@ -21,6 +21,7 @@ class Access(Enum):
 
     PUBLIC = auto()
     LOGIN = auto()
+    OWN = auto()  # any login, viewers too, may change what is its own
     METRICS_TOKEN = auto()
     WEBHOOK_TOKEN = auto()  # checked by the route itself, which must read the body to find the token
 
@@ -31,12 +32,17 @@ POLICY = {
     "metrics": Access.METRICS_TOKEN,
     "pages": Access.LOGIN,
     "pages.preferences": Access.PUBLIC,
+    "pages.code_login": Access.PUBLIC,
+    "pages.account": Access.OWN,
+    "pages.audit": Access.LOGIN,
+    "pages.well_known": Access.PUBLIC,
     "openapi": Access.LOGIN,
     "signals_api": Access.LOGIN,
     "live": Access.LOGIN,
     "webhook": Access.WEBHOOK_TOKEN,
     "telemetry": Access.LOGIN,
     "telemetry_pages": Access.LOGIN,
+    "telemetry_pages.connect": Access.LOGIN,
     "signals": Access.LOGIN,
     "signals.preferences": Access.PUBLIC,
     "waves": Access.LOGIN,
@@ -63,6 +69,8 @@ def check_access() -> None:
         raise NotAllowedError
     if access is Access.LOGIN:
         _check_login()
+    elif access is Access.OWN:
+        _check_anybody()
     elif access is Access.METRICS_TOKEN:
         _check_metrics_token()
 
@@ -78,9 +86,13 @@ def api_token() -> str | None:
     return bearer() if request.path.startswith(API_PREFIX) else None
 
 
-def _check_login() -> None:
+def _check_anybody() -> None:
     if not current_user.is_authenticated:
         raise NotLoggedInError("This API token is not valid." if api_token() is not None else None)
+
+
+def _check_login() -> None:
+    _check_anybody()
     if request.method not in SAFE_METHODS and current_user.role != "operator":
         raise NotAllowedError("Only an operator may do that.")
 

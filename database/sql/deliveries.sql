@@ -81,10 +81,10 @@ FROM telemetry_automated_signals_log
 WHERE id = %(id)s;
 
 -- name: last_delivery
--- The newest delivery of a stream, for "last alert" and for the first alert of a new connection.
+-- The newest delivery of a stream, for "last alert". What the test button of /connect sends proves nothing of TradingView.
 SELECT id, received_at, stored_at, status, dialect
 FROM telemetry_automated_signals_log
-WHERE stream = %(stream)s AND source = 'webhook'
+WHERE stream = %(stream)s AND source = 'webhook' AND content_type IS DISTINCT FROM 'application/json; signalbook=test'
 ORDER BY received_at DESC, id DESC
 LIMIT 1;
 
@@ -95,10 +95,11 @@ WHERE stream = ANY(%(streams)s) AND source = 'webhook' AND duplicate_of IS NULL 
 GROUP BY stream;
 
 -- name: first_delivery_since
--- The first delivery of a stream after an instant: has the new connection been heard?
+-- The first delivery of a stream after an instant, tests from /connect aside: has the new connection been heard?
 SELECT id, received_at, stored_at, status, dialect
 FROM telemetry_automated_signals_log
 WHERE stream = %(stream)s AND source = 'webhook' AND received_at >= %(since)s
+  AND content_type IS DISTINCT FROM 'application/json; signalbook=test'
 ORDER BY received_at, id
 LIMIT 1;
 

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from prometheus_client import CollectorRegistry
 
 from telemetry.parts import Telemetry
-from tests.browser.conftest import PHONE, Screen
+from tests.browser.conftest import DESKTOP, PHONE, Screen
 
 pytestmark = pytest.mark.browser
 
@@ -48,6 +48,8 @@ def test_from_a_new_address_to_the_first_alert(screen: Screen, operator: str) ->
 def test_a_revocation_is_asked_about_first(screen: Screen, operator: str) -> None:
     page = screen.log_in(to="/connect")
     page.get_by_role("button", name="Create address").click()
+    expect(page.locator("#webhook-url")).to_be_visible()
+    page.wait_for_load_state()
     page.get_by_role("button", name="Revoke").click()
     dialog = page.get_by_role("dialog", name="Revoke this address?")
     expect(dialog).to_contain_text("of stream main")
@@ -69,5 +71,23 @@ def test_connecting_works_on_a_phone_and_in_light(screen: Screen, operator: str)
     page.get_by_role("button", name="Create address").click()
     expect(page.locator("#webhook-url")).to_be_visible()
     page.wait_for_load_state()
+    assert not screen.scrolls_sideways()
+    assert screen.violations() == []
+
+
+@pytest.mark.usefixtures("intake")
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_way_is_tested_and_the_kit_unfolds(screen: Screen, operator: str, size: dict[str, int]) -> None:
+    screen.page.set_viewport_size(size)  # type: ignore[arg-type]
+    page = screen.log_in(to="/connect")
+    page.get_by_role("button", name="Create address").click()
+    page.get_by_role("button", name="Send a test").click()
+    expect(page.get_by_text("The test arrived")).to_be_visible()
+    expect(page.get_by_text("Waiting for your first alert on stream main")).to_be_visible()
+    for summary in page.locator("details.more > summary").all():
+        summary.click()
+    expect(page.get_by_role("region", name="The Pine script")).to_contain_text("//@version=6")
+    expect(page.get_by_role("button", name="Copy the script")).to_be_visible()
+    expect(page.get_by_role("cell", name="TradingView stops the alert").first).to_be_visible()
     assert not screen.scrolls_sideways()
     assert screen.violations() == []

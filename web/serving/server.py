@@ -23,6 +23,7 @@ from waitress.wasyncore import close_all, dispatcher
 
 from core.errors import MisconfiguredError
 from core.settings import Settings
+from web.security.strict_requests import StrictChannel
 from web.serving.admission import THREADS, Admission
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ class Server:
         self._sockets: dict[int, Any] = {}
         try:
             self._server: Any = waitress.create_server(app, map=self._sockets, **waitress_options(settings))
+            for listener in self._of_kind(BaseWSGIServer):
+                listener.channel_class = StrictChannel
         except (OSError, ValueError) as error:
             close_all(self._sockets)
             reason = f"PORT: cannot listen on {settings.host} port {settings.port}: {error}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from database.migrate import run_sql
 
 revision = "0013"
-down_revision = "0007"
+down_revision = "0012"
 
 UP = """
 CREATE TABLE alarms (

@@ -1,0 +1,1 @@
+"""The second factor, and who did what."""
