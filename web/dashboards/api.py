@@ -24,7 +24,7 @@ signals_api = APIBlueprint("signals_api", __name__, url_prefix="/api/automated-s
 
 @signals_api.get("/dashboard-data", summary="Open, pending and the newest completed trades, with the figures")
 def dashboard_data(query: LimitQuery) -> Response:
-    """What a dashboard shows, with an ETag: send it back as If-None-Match and get 304 while nothing has changed."""
+    """What a dashboard shows. As of every answer here, its ETag sent back as If-None-Match gets 304 while it holds."""
     with services().db.transaction() as cur:
         streams = states.list_streams(cur)
         stream = query.stream or _only(streams)
@@ -37,10 +37,7 @@ def dashboard_data(query: LimitQuery) -> Response:
             )
         }
         figures = records.stats(_statuses(cur, stream))
-    answer = _answer(stats=figures, streams=streams, **parts)
-    answer.add_etag()
-    answer.make_conditional(request)
-    return answer
+    return answer(stats=figures, streams=streams, **parts)
 
 
 @signals_api.get("/stats", summary="Counts by status, and the R total of either leg with its sample size")
@@ -48,7 +45,7 @@ def stats(query: StreamQuery) -> Response:
     """Phantom signals are not counted."""
     with services().db.transaction() as cur:
         rows = _statuses(cur, query.stream)
-    return _answer(stats=records.stats(rows))
+    return answer(stats=records.stats(rows))
 
 
 @signals_api.get("/trade/<trade_id>", summary="One trade with its events; one for each stream that knows the id")
@@ -59,7 +56,7 @@ def trade(path: TradePath, query: StreamQuery) -> Response:
         if not found:
             raise NotFoundError("There is no signal with that id.")
         trades = [records.trade(state, events.list_events(cur, state.stream, path.trade_id)) for state in found]
-    return _answer(trade_id=path.trade_id, streams=[state.stream for state in found], trades=trades, count=len(trades))
+    return answer(trade_id=path.trade_id, streams=[state.stream for state in found], trades=trades, count=len(trades))
 
 
 @signals_api.get("/all-signals", summary="Every signal, newest first, with a summary of all")
@@ -81,7 +78,7 @@ def daily_calendar(query: MonthQuery) -> Response:
     with services().db.transaction() as cur:
         rows = signals.sum_days(cur, first=first, after=after, stream=query.stream)
     days = [records.day(row) for row in rows]
-    return _answer(month=f"{first:%Y-%m}", days=days, totals=records.totals(rows))
+    return answer(month=f"{first:%Y-%m}", days=days, totals=records.totals(rows))
 
 
 def _page(query: PageQuery, view: str) -> Response:
@@ -93,7 +90,7 @@ def _page(query: PageQuery, view: str) -> Response:
         rows = _of_view(cur, view, stream, query.page_size + 1, before)
         figures = records.summary(_statuses(cur, stream))
     shown = rows[: query.page_size]
-    return _answer(
+    return answer(
         signals=[records.signal(row) for row in shown],
         count=len(shown),
         next_cursor=write_cursor(_place(shown[-1])) if len(rows) > len(shown) else None,
@@ -117,5 +114,9 @@ def _only(streams: list[str]) -> str | None:
     return streams[0] if len(streams) == 1 else None
 
 
-def _answer(**parts: Any) -> Response:
-    return Response(to_json({"success": True, **parts}, as_number), mimetype="application/json")
+def answer(**parts: Any) -> Response:
+    """The parts as JSON with an ETag: sent back as If-None-Match it gets 304 while nothing has changed."""
+    found = Response(to_json({"success": True, **parts}, as_number), mimetype="application/json")
+    found.add_etag(weak=True)
+    found.make_conditional(request)
+    return found
