@@ -58,6 +58,8 @@ PURE = (
     "web/dashboards/columns.py",
     "web/dashboards/pulse.py",
     "web/dashboards/export.py",
+    "web/dashboards/trade/picture.py",
+    "web/dashboards/trade/paths.py",
     "telemetry/presenting.py",
     "telemetry/history/alert_log.py",
     *sorted(f"telemetry/dialects/{path.name}" for path in (ROOT / "telemetry" / "dialects").glob("*.py")),

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from web.dashboards.api import signals_api
 from web.dashboards.routes import blueprint
+from web.dashboards.trade import api as _trade  # noqa: F401 - adds its route
 
 __all__ = ["blueprint", "signals_api"]
