@@ -64,7 +64,7 @@ function series(line, spec) {
     dash: line.dash,
     spanGaps: false,
     fill: line.bars || line.fill ? `${stroke}${line.bars ? "99" : "22"}` : undefined,
-    paths: line.bars ? uPlot.paths.bars({ size: [0.8, 60], align: line.align ?? 0 }) : line.stepped ? uPlot.paths.stepped({ align: 1 }) : undefined,
+    paths: line.bars ? uPlot.paths.bars({ size: [line.align ? 0.38 : 0.8, 60], align: line.align ?? 0 }) : line.stepped ? uPlot.paths.stepped({ align: 1 }) : undefined,
     points: { show: false },
     value: (_, value) => (value === null || value === undefined ? "—" : (spec.text ?? String)(value)),
   };
