@@ -63,6 +63,7 @@ PURE = (
     "web/dashboards/analytics/presenting.py",
     "web/dashboards/analytics/report.py",
     "web/dashboards/analytics/whatif.py",
+    "web/dashboards/calendar/grid.py",
     "web/dashboards/trade/picture.py",
     "web/dashboards/trade/paths.py",
     "telemetry/presenting.py",

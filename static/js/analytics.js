@@ -42,7 +42,7 @@ function targets(rows) {
   const line = (leg, part) => rows.map((row) => row[leg][part]);
   plot(boxOf("targets"), {
     xs, xLabel: "Target", height: 260, text: rMultiple, xSplits: xs, xRange: [0.5, 20.5],
-    xValues: (_, splits) => splits.map((at) => `${at}R`), xText: (_, at) => (at === null ? "—" : `${at}R`),
+    xValues: (chart, splits) => splits.map((at) => (chart.width < 520 && at % 5 ? "" : `${at}R`)), xText: (_, at) => (at === null ? "—" : `${at}R`),
     yValues: (_, values) => values.map((value) => rMultiple(value)),
     lines: [
       { label: "No-BE", values: line("no_be", "mean"), color: "--up" },
