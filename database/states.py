@@ -69,12 +69,22 @@ def place_of(row: Any, order: Order) -> Place:
 
 
 def lock_facts(cur: Cursor, keys: Collection[Key]) -> dict[Key, Facts]:
-    """The facts of these (stream, trade_id), empty where new, locked until the transaction ends."""
-    ordered = sorted(keys)
-    given = {"streams": [stream for stream, _ in ordered], "trade_ids": [trade_id for _, trade_id in ordered]}
+    """The facts of these (stream, trade_id), empty where new, locked until the transaction ends; none of deleted signals."""
+    given = _arrays(keys)
     cur.execute(SQL.add_states, given)
     cur.execute(SQL.lock_states, given)
-    return {(row.stream, row.trade_id): read_facts(row.facts) for row in cur.fetchall()}
+    found = {(row.stream, row.trade_id): read_facts(row.facts) for row in cur.fetchall()}
+    if missing := set(keys) - found.keys():
+        cur.execute(SQL.hold_deleted, _arrays(missing))
+        # What is neither there nor deleted has been restored in between.
+        restored = missing - {(row.stream, row.trade_id) for row in cur.fetchall()}
+        found |= lock_facts(cur, restored) if restored else {}
+    return found
+
+
+def _arrays(keys: Collection[Key]) -> dict[str, list[str]]:
+    ordered = sorted(keys)
+    return {"streams": [stream for stream, _ in ordered], "trade_ids": [trade_id for _, trade_id in ordered]}
 
 
 def read_facts(document: dict[str, Any]) -> Facts:
