@@ -2,6 +2,7 @@
 
 import { onKey } from "./base.js";
 import { keepLive, patchParts } from "./live.js";
+import { offerPicks } from "./picks.js";
 import { patchRows, walkByKeys } from "./rows.js";
 
 const SECONDS = 10;
@@ -12,9 +13,11 @@ keepLive(SECONDS, (page) => {
   if (Boolean(fresh) !== Boolean(document.querySelector("[data-rows]"))) return location.reload();
   patchParts(page);
   if (fresh) patchRows([...fresh.rows]);
+  document.dispatchEvent(new Event("rows"));
 });
 
 if (document.querySelector("[data-rows]")) walkByKeys();
+offerPicks();
 const filters = document.querySelector("[data-filters]");
 filters?.addEventListener("change", (event) => event.target.matches("select") && filters.requestSubmit());
 for (const link of document.querySelectorAll(".tabs [data-key]")) {

@@ -9,7 +9,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from core.errors import NotFoundError
 from core.timezones import new_york_date
-from database import events, signals, states
+from database import deletions, events, signals, states
 from database.engine import Cursor
 from database.json_text import as_number, to_json
 from database.states import Place
@@ -54,7 +54,8 @@ def trade(path: TradePath, query: StreamQuery) -> Response:
     with services().db.transaction() as cur:
         found = states.get_states(cur, path.trade_id, query.stream)
         if not found:
-            raise NotFoundError("There is no signal with that id.")
+            is_deleted = bool(deletions.find_deletions(cur, path.trade_id, query.stream))
+            raise NotFoundError("The signal has been deleted." if is_deleted else "There is no signal with that id.")
         trades = [records.trade(state, events.list_events(cur, state.stream, path.trade_id)) for state in found]
     return answer(trade_id=path.trade_id, streams=[state.stream for state in found], trades=trades, count=len(trades))
 
