@@ -12,6 +12,7 @@ keepLive(SECONDS, (page) => {
   // From an empty list to a first signal, or back, the page changes its shape.
   if (Boolean(fresh) !== Boolean(document.querySelector("[data-rows]"))) return location.reload();
   patchParts(page);
+  document.title = page.title; // it begins with the number of open trades
   if (fresh) patchRows([...fresh.rows]);
   document.dispatchEvent(new Event("rows"));
 });
