@@ -14,6 +14,7 @@ from database.engine import Cursor
 from database.json_text import as_number, to_json
 from database.states import Place
 from web.dashboards import records
+from web.dashboards.answers import models
 from web.dashboards.payloads import LimitQuery, MonthQuery, PageQuery, SignalQuery, StreamQuery, TradePath
 from web.dashboards.presenting import view_named
 from web.dashboards.query import NEWEST_FIRST, read_cursor, write_cursor
@@ -22,7 +23,11 @@ from web.services import services
 signals_api = APIBlueprint("signals_api", __name__, url_prefix="/api/automated-signals", abp_tags=[Tag(name="signals")])
 
 
-@signals_api.get("/dashboard-data", summary="Open, pending and the newest completed trades, with the figures")
+@signals_api.get(
+    "/dashboard-data",
+    summary="Open, pending and the newest completed trades, with the figures",
+    responses={200: models.DashboardAnswer},
+)
 def dashboard_data(query: LimitQuery) -> Response:
     """What a dashboard shows. As of every answer here, its ETag sent back as If-None-Match gets 304 while it holds."""
     with services().db.transaction() as cur:
@@ -40,7 +45,11 @@ def dashboard_data(query: LimitQuery) -> Response:
     return answer(stats=figures, streams=streams, **parts)
 
 
-@signals_api.get("/stats", summary="Counts by status, and the R total of either leg with its sample size")
+@signals_api.get(
+    "/stats",
+    summary="Counts by status, and the R total of either leg with its sample size",
+    responses={200: models.StatsAnswer},
+)
 def stats(query: StreamQuery) -> Response:
     """Phantom signals are not counted."""
     with services().db.transaction() as cur:
@@ -48,7 +57,11 @@ def stats(query: StreamQuery) -> Response:
     return answer(stats=records.stats(rows))
 
 
-@signals_api.get("/trade/<trade_id>", summary="One trade with its events; one for each stream that knows the id")
+@signals_api.get(
+    "/trade/<trade_id>",
+    summary="One trade with its events; one for each stream that knows the id",
+    responses={200: models.TradeAnswer},
+)
 def trade(path: TradePath, query: StreamQuery) -> Response:
     """An id that exists in several streams lists all; `stream` selects."""
     with services().db.transaction() as cur:
@@ -60,19 +73,29 @@ def trade(path: TradePath, query: StreamQuery) -> Response:
     return answer(trade_id=path.trade_id, streams=[state.stream for state in found], trades=trades, count=len(trades))
 
 
-@signals_api.get("/all-signals", summary="Every signal, newest first, with a summary of all")
+@signals_api.get(
+    "/all-signals", summary="Every signal, newest first, with a summary of all", responses={200: models.SignalsAnswer}
+)
 def all_signals(query: SignalQuery) -> Response:
     """A page of signals; `next_cursor` is the `before` of the next page, null on the last. The summary is of all pages."""
     return _page(query, query.status)
 
 
-@signals_api.get("/cancelled-signals", summary="The cancelled signals, newest first, with time and reason")
+@signals_api.get(
+    "/cancelled-signals",
+    summary="The cancelled signals, newest first, with time and reason",
+    responses={200: models.SignalsAnswer},
+)
 def cancelled_signals(query: PageQuery) -> Response:
     """A page of the signals whose opposite came before their confirmation."""
     return _page(query, "cancelled")
 
 
-@signals_api.get("/daily-calendar", summary="Counts and R totals of either leg for each New York day of a month")
+@signals_api.get(
+    "/daily-calendar",
+    summary="Counts and R totals of either leg for each New York day of a month",
+    responses={200: models.CalendarAnswer},
+)
 def daily_calendar(query: MonthQuery) -> Response:
     """Days without signals are left out. A signal belongs to the New York day of its signal time."""
     first, after = records.month_of(query.month, new_york_date(services().clock.now()))

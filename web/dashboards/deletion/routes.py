@@ -10,6 +10,7 @@ from flask_login import current_user
 
 from database import deletions
 from database.states import Key
+from web.dashboards.answers import models
 from web.dashboards.api import answer, signals_api
 from web.dashboards.deletion.payloads import DeleteBody, RestoreBody, read_form
 from web.dashboards.payloads import LimitQuery
@@ -38,7 +39,11 @@ def restore_one(deletion_id: int) -> ResponseReturnValue:
     return redirect(DELETED, 303)
 
 
-@signals_api.get("/deletions", summary="The newest deletions with who, when and why, undone ones too")
+@signals_api.get(
+    "/deletions",
+    summary="The newest deletions with who, when and why, undone ones too",
+    responses={200: models.DeletionsAnswer},
+)
 def list_deletions(query: LimitQuery) -> Response:
     """`events_since` counts what came for a deleted signal after its deletion."""
     with services().db.transaction() as cur:
@@ -46,13 +51,13 @@ def list_deletions(query: LimitQuery) -> Response:
     return answer(deletions=[deletion(row) for row in rows])
 
 
-@signals_api.post("/delete", summary="Delete signals softly")
+@signals_api.post("/delete", summary="Delete signals softly", responses={200: models.DeletedAnswer})
 def delete(body: DeleteBody) -> Response:
     """Signals leave lists, figures and calendar; their events stay. What is not there is passed over."""
     return answer(deleted=[_named(key) for key in _delete(body)])
 
 
-@signals_api.post("/restore", summary="Undo deletions")
+@signals_api.post("/restore", summary="Undo deletions", responses={200: models.RestoredAnswer})
 def restore(body: RestoreBody) -> Response:
     """The signals come back with everything that has come for them since."""
     return answer(restored=[_named(key) for key in _restore(body.ids)])
