@@ -27,6 +27,9 @@ WITH chosen AS MATERIALIZED (
            OR strpos(lower(symbol COLLATE "C"), lower(%(text)s)) > 0)
 ), newest AS (
     SELECT exit_at, trade_id, be, no_be FROM chosen WHERE exit_at IS NOT NULL ORDER BY exit_at DESC, trade_id DESC LIMIT %(most)s
+), histories AS (
+    SELECT array_agg(extract(epoch FROM exit_at)::bigint) AS times, array_agg(be::float8) AS be, array_agg(no_be::float8) AS no_be
+    FROM (SELECT * FROM newest ORDER BY exit_at, trade_id) AS ordered
 )
 SELECT (SELECT coalesce(jsonb_agg(jsonb_build_array(
                    CASE dimension WHEN 31 THEN 'session' WHEN 47 THEN 'hour' WHEN 55 THEN 'weekday' WHEN 59 THEN 'direction'
@@ -37,15 +40,13 @@ SELECT (SELECT coalesce(jsonb_agg(jsonb_build_array(
               GROUP BY GROUPING SETS ((be, no_be), (session, be, no_be), (hour, be, no_be), (weekday, be, no_be),
                                       (direction, be, no_be), (setup, be, no_be), (htf, be, no_be))) AS grouped) AS groups,
        (SELECT coalesce(jsonb_agg(jsonb_build_array(no_be_reach, be_reach, be, no_be, trades)), '[]')
-        FROM (SELECT width_bucket(no_be_mfe_r, %(edges)s::numeric[]) AS no_be_reach, width_bucket(be_mfe_r, %(edges)s::numeric[]) AS be_reach,
+        FROM (SELECT width_bucket(no_be_mfe_r::float8, %(edges)s::float8[]) AS no_be_reach, width_bucket(be_mfe_r::float8, %(edges)s::float8[]) AS be_reach,
                      round(be_result_r, 2) AS be, round(no_be_result_r, 2) AS no_be, count(*) AS trades
               FROM chosen GROUP BY 1, 2, 3, 4) AS reached) AS reaches,
        (SELECT coalesce(jsonb_agg(jsonb_build_array(depth, went_far, trades)), '[]')
-        FROM (SELECT width_bucket(-mae_r, %(depths)s::numeric[]) AS depth, no_be_mfe_r >= 1 AS went_far, count(*) AS trades
+        FROM (SELECT width_bucket(-mae_r::float8, %(depths)s::float8[]) AS depth, no_be_mfe_r >= 1 AS went_far, count(*) AS trades
               FROM chosen WHERE mae_r IS NOT NULL GROUP BY 1, 2) AS fallen) AS falls,
-       (SELECT array_agg(extract(epoch FROM exit_at)::bigint ORDER BY exit_at, trade_id) FROM newest) AS times,
-       (SELECT array_agg(be::float8 ORDER BY exit_at, trade_id) FROM newest) AS be,
-       (SELECT array_agg(no_be::float8 ORDER BY exit_at, trade_id) FROM newest) AS no_be,
+       (SELECT times FROM histories) AS times, (SELECT be FROM histories) AS be, (SELECT no_be FROM histories) AS no_be,
        count(*) AS trades, count(be_result_r) AS be_known, count(no_be_result_r) AS no_be_known, count(be_mfe_r) AS be_mfe_known,
        count(no_be_mfe_r) AS no_be_mfe_known, count(mae_r) AS mae_known, count(*) FILTER (WHERE sources = '{}') AS all_live,
        count(*) FILTER (WHERE sources::text ~ '"(reconciled|inferred)"') AS repaired,
