@@ -146,6 +146,14 @@ def list_series(cur: Cursor) -> list[Any]:
     return cur.fetchall()
 
 
+def count_series_between(
+    cur: Cursor, contract_ids: Sequence[str], start: datetime, end: datetime
+) -> list[tuple[str, Timeframe, int]]:
+    """(contract id, timeframe, bars labelled inside [start, end)) of every series that has any there."""
+    cur.execute(SQL.count_series_between, {"contract_ids": list(contract_ids), "start": start, "end": end})
+    return [(row.contract_id, _timeframe(row.timeframe_unit, row.timeframe_value), row.bars) for row in cur.fetchall()]
+
+
 def count_bars_by_hour(
     cur: Cursor, contract_id: str, timeframe: Timeframe, start: datetime, end: datetime
 ) -> dict[datetime, tuple[int, int]]:

@@ -27,12 +27,14 @@ NOTIFY_BYTES = 7000
 
 
 class Outcome(StrEnum):
-    """What became of an event: new, the same again, another version of a one-shot, one more value of a minute."""
+    """What became of an event: new, the same again, another version of a one-shot, one more value of a minute, or stored
+    for a signal that has been deleted."""
 
     NEW = "accepted"
     DUPLICATE = "duplicate"
     MERGED = "merged"
     CONFLICT = "conflict"
+    DELETED = "deleted"
 
 
 def append_events(cur: Cursor, events: Sequence[LifecycleEvent], *, raw: dict[str, str] | None = None) -> list[Outcome]:
@@ -47,10 +49,18 @@ def append_events(cur: Cursor, events: Sequence[LifecycleEvent], *, raw: dict[st
     held = states.lock_facts(cur, keys)
     new = add_rows(cur, events, raw or {})
     for event in events:
-        held[event.stream, event.trade_id].add(event)
+        key = (event.stream, event.trade_id)
+        if key in held:
+            held[key].add(event)
     states.save_facts(cur, held)
     notify(cur, sorted(keys))
-    return _outcomes(cur, events, new)
+    outcomes = _outcomes(cur, events, new)
+    if len(held) == len(keys):
+        return outcomes
+    return [
+        outcome if (event.stream, event.trade_id) in held else Outcome.DELETED
+        for event, outcome in zip(events, outcomes, strict=True)
+    ]
 
 
 def add_rows(cur: Cursor, events: Iterable[LifecycleEvent], raw: dict[str, str]) -> set[tuple[str, int]]:
@@ -94,9 +104,8 @@ def kept_events(cur: Cursor) -> Iterator[LifecycleEvent]:
 
 def refold(cur: Cursor, keys: Sequence[states.Key]) -> None:
     """Fold signals from their event rows: those of an older table, whose deliveries are not known."""
-    states.lock_facts(cur, keys)
     changed: dict[states.Key, Facts] = {}
-    for key in keys:
+    for key in states.lock_facts(cur, keys):
         rows = list_events(cur, *key)
         known = [row for row in rows if row.revoked_at is None and row.event_type in Kind.__members__]
         changed[key] = fold(event_of(row) for row in known)

@@ -69,11 +69,21 @@ def place_of(row: Any, order: Order) -> Place:
 
 
 def lock_facts(cur: Cursor, keys: Collection[Key]) -> dict[Key, Facts]:
-    """The facts of these (stream, trade_id), empty where new, locked until the transaction ends."""
+    """The facts of these (stream, trade_id), empty where new, locked until the transaction ends; none of deleted signals."""
+    # One round trip for both: each costs the writer a hand-over of the interpreter's lock.
+    cur.execute(f"{SQL.add_states};\n{SQL.lock_states}", _arrays(keys))
+    found = {(row.stream, row.trade_id): read_facts(row.facts) for row in cur.fetchall()}
+    if missing := set(keys) - found.keys():
+        cur.execute(SQL.hold_deleted, _arrays(missing))
+        # What is neither there nor deleted has been restored in between.
+        restored = missing - {(row.stream, row.trade_id) for row in cur.fetchall()}
+        found |= lock_facts(cur, restored) if restored else {}
+    return found
+
+
+def _arrays(keys: Collection[Key]) -> dict[str, list[str]]:
     ordered = sorted(keys)
-    given = {"streams": [stream for stream, _ in ordered], "trade_ids": [trade_id for _, trade_id in ordered]}
-    cur.execute(f"{SQL.add_states};\n{SQL.lock_states}", given)  # one round trip: each costs the writer a hand-over
-    return {(row.stream, row.trade_id): read_facts(row.facts) for row in cur.fetchall()}
+    return {"streams": [stream for stream, _ in ordered], "trade_ids": [trade_id for _, trade_id in ordered]}
 
 
 def read_facts(document: dict[str, Any]) -> Facts:

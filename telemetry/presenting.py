@@ -15,12 +15,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 NOT_UNDERSTOOD = "not yet understood"
-STATUSES = ("accepted", "duplicate", "conflict", "merged", "quarantined")
+STATUSES = ("accepted", "duplicate", "conflict", "merged", "deleted", "quarantined")
 STATUS_TITLES = {
     "accepted": "At least one new fact came of it.",
     "duplicate": "The same bytes came within 25 seconds before.",
     "conflict": "A one-shot fact that was known already; the earlier one is believed.",
     "merged": "Further values of a minute that was known already.",
+    "deleted": "Its signal has been deleted; the facts are kept and count again when the deletion is undone.",
     "quarantined": "Stored, but nothing could be concluded from it.",
 }
 BACKFILL_TITLE = "Made up from automated_signals: no alert of this event was delivered here."

@@ -13,11 +13,12 @@ from database.events import Outcome, append_events
 from telemetry.prepare import Prepared, single_bodies
 
 ACCEPTED = "accepted"
-WORST_FIRST = (Outcome.CONFLICT, Outcome.MERGED, Outcome.DUPLICATE)
+WORST_FIRST = (Outcome.DELETED, Outcome.CONFLICT, Outcome.MERGED, Outcome.DUPLICATE)
 
 
 def project(cur: Cursor, group: Sequence[Prepared], stored: dict[UUID, StoredDelivery]) -> dict[UUID, StoredDelivery]:
-    """Append the events of newly stored deliveries. A delivery none of whose facts is new is `conflict` or `merged`."""
+    """Append the events of newly stored deliveries. A delivery none of whose facts is new is
+    `conflict` or `merged`; one whose signal has been deleted is `deleted`."""
     new = [prepared for prepared in group if prepared.delivery.receipt_id in stored]
     events = [event for prepared in new for event in prepared.events]
     outcomes = iter(append_events(cur, events, raw=single_bodies(new)))

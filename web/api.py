@@ -59,6 +59,7 @@ class Field:
     is_required: bool
     default: Any
     description: str
+    example: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +111,18 @@ def _field(name: str, place: str, schema: dict[str, Any], is_required: bool) -> 
     kinds = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
     choice = [str(value) for part in kinds for value in part.get("enum", ())]
     kind = ", ".join(choice) or " or ".join(str(part.get("type", "value")) for part in kinds)
-    return Field(name, place, kind, is_required, schema.get("default"), schema.get("description", ""))
+    default, example = schema.get("default"), schema.get("example")
+    return Field(name, place, kind, is_required, default, schema.get("description", ""), example)
 
 
 def _example(method: str, address: str, fields: tuple[Field, ...]) -> str:
     """A call with an API token to paste into a shell; what stands in capitals in its path is for the reader to fill in."""
     parts = ['curl -H "Authorization: Bearer $TOKEN"']
-    body = {field.name: field.default for field in fields if field.place == "body"}
+    body = {
+        field.name: field.example if field.default is None else field.default
+        for field in fields
+        if field.place == "body"
+    }
     filled = re.sub(r"{(\w+)}", lambda part: part[1].upper(), address)
     if method != "GET":
         parts.append(f"-X {method}")

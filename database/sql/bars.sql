@@ -114,3 +114,10 @@ SELECT state, updated_at FROM feed_states WHERE name = %(name)s;
 -- name: make_hypertable
 -- Make the bars a hypertable where TimescaleDB is at hand; says what became of it.
 SELECT make_bars_hypertable() AS result;
+
+-- name: count_series_between
+-- How many bars each series of these contracts holds inside [start, end).
+SELECT contract_id, timeframe_unit, timeframe_value, count(*) AS bars
+FROM ohlc_bars
+WHERE contract_id = ANY(%(contract_ids)s::text[]) AND "timestamp" >= %(start)s AND "timestamp" < %(end)s
+GROUP BY 1, 2, 3;

@@ -1,8 +1,11 @@
 -- name: add_states
--- A row for each signal that has none yet, in the order of the keys, so that two writers never wait for each other crosswise.
+-- A row for each signal that has none yet and is not deleted, in the order of the keys, so that two writers never wait for
+-- each other crosswise.
 INSERT INTO trade_states (stream, trade_id)
 SELECT stream, trade_id
 FROM unnest(%(streams)s::text[], %(trade_ids)s::text[]) AS wanted (stream, trade_id)
+WHERE NOT EXISTS (SELECT FROM deleted_signals d
+                  WHERE d.stream = wanted.stream AND d.trade_id = wanted.trade_id AND d.restored_at IS NULL)
 ORDER BY stream, trade_id
 ON CONFLICT DO NOTHING;
 
@@ -13,6 +16,13 @@ FROM trade_states
 WHERE (stream, trade_id) IN (SELECT * FROM unnest(%(streams)s::text[], %(trade_ids)s::text[]))
 ORDER BY stream, trade_id
 FOR UPDATE;
+
+-- name: hold_deleted
+-- Which of these signals are deleted, kept so until the transaction ends.
+SELECT stream, trade_id FROM deleted_signals
+WHERE restored_at IS NULL AND (stream, trade_id) IN (SELECT * FROM unnest(%(streams)s::text[], %(trade_ids)s::text[]))
+ORDER BY stream, trade_id
+FOR SHARE;
 
 -- name: save_states
 -- Facts and everything derived from them; rows come as one JSON array.
@@ -53,9 +63,11 @@ WHERE first_received_at <= (SELECT max(received_at) FROM telemetry_automated_sig
                             WHERE raw_body IS NULL AND receipt_id IS NOT NULL AND source IN ('webhook', 'import'));
 
 -- name: list_unfolded
--- Signals of an older table that have events but no state yet.
+-- Signals of an older table that have events but no state yet, the deleted ones left out.
 SELECT DISTINCT stream, trade_id FROM automated_signals a
 WHERE NOT EXISTS (SELECT 1 FROM trade_states t WHERE t.stream = a.stream AND t.trade_id = a.trade_id)
+  AND NOT EXISTS (SELECT 1 FROM deleted_signals d
+                  WHERE d.stream = a.stream AND d.trade_id = a.trade_id AND d.restored_at IS NULL)
 ORDER BY stream, trade_id
 LIMIT %(limit)s;
 

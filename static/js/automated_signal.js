@@ -4,12 +4,14 @@ import { onKey } from "./base.js";
 import { offerCopies } from "./copy.js";
 import { keepLive, patchParts } from "./live.js";
 import { patchRows, walkByKeys } from "./rows.js";
+import { drawTrade } from "./trade_chart.js";
 
 const SECONDS = 10;
 
 keepLive(SECONDS, (page) => {
   patchParts(page);
   patchRows([...page.querySelector("[data-rows] tbody").rows]);
+  drawTrade();
 });
 
 walkByKeys();
@@ -19,3 +21,4 @@ for (const link of document.querySelectorAll(".head-ways [data-key]")) {
   onKey(link.dataset.key, words, () => link.click());
 }
 onKey("Escape", "all signals", () => document.querySelector("[data-up]").click());
+await drawTrade();

@@ -2,6 +2,7 @@
 
 import { onKey } from "./base.js";
 import { keepLive, patchParts } from "./live.js";
+import { offerPicks } from "./picks.js";
 import { patchRows, walkByKeys } from "./rows.js";
 
 const SECONDS = 10;
@@ -11,10 +12,13 @@ keepLive(SECONDS, (page) => {
   // From an empty list to a first signal, or back, the page changes its shape.
   if (Boolean(fresh) !== Boolean(document.querySelector("[data-rows]"))) return location.reload();
   patchParts(page);
+  document.title = page.title; // it begins with the number of open trades
   if (fresh) patchRows([...fresh.rows]);
+  document.dispatchEvent(new Event("rows"));
 });
 
 if (document.querySelector("[data-rows]")) walkByKeys();
+offerPicks();
 const filters = document.querySelector("[data-filters]");
 filters?.addEventListener("change", (event) => event.target.matches("select") && filters.requestSubmit());
 for (const link of document.querySelectorAll(".tabs [data-key]")) {

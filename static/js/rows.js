@@ -54,6 +54,7 @@ export function patchRows(fresh) {
       const next = ours && isSame(ours, row) ? ours : document.adoptNode(row);
       if (ours && ours !== next) {
         if (ours.hasAttribute("aria-selected")) next.setAttribute("aria-selected", "true");
+        if (ours.querySelector("[data-pick]")?.checked) next.querySelector("[data-pick]").checked = true;
         ours.replaceWith(next);
       }
       if (body.rows[place] !== next) body.insertBefore(next, body.rows[place] ?? null);

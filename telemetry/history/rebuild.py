@@ -12,7 +12,7 @@ from typing import Any
 
 from automated_signals_state import Facts, derive, state_hash
 from core.lifecycle import LifecycleEvent
-from database import deliveries, events, states
+from database import deletions, deliveries, events, states
 from database.engine import Cursor, Database
 from database.events import append_events
 from telemetry.journal.record import Record
@@ -62,6 +62,8 @@ def rebuild(db: Database, *, is_dry_run: bool = False) -> RebuildReport:
             for event in chunk.events:
                 facts.setdefault((event.stream, event.trade_id), Facts()).add(event)
             read, added = read + chunk.read, added + len(chunk.events)
+        for key in deletions.deleted_keys(cur):
+            facts.pop(key, None)
         hash_after = state_hash(derive(held, *key) for key, held in facts.items())
         if not is_dry_run:
             states.replace_states(cur, facts)

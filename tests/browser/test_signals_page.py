@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from flask_openapi3 import OpenAPI
 from playwright.sync_api import Page, expect
@@ -25,7 +27,7 @@ def lives(db: Database, operator: str) -> None:
 
 def arrived(page: Page, title: str) -> None:
     """Wait for a page and its scripts."""
-    expect(page).to_have_title(f"{title} · Signalbook")
+    expect(page).to_have_title(re.compile(rf"^(\(\d+\) )?{title} · Signalbook$"))
     page.wait_for_load_state()
 
 
@@ -56,6 +58,15 @@ def test_a_change_appears_while_what_is_looked_at_stays_in_its_place(screen: Scr
     assert row.bounding_box() == place
     expect(row.locator("a")).to_be_focused()
     expect(page.locator(".tabs a").first).to_contain_text("63")
+
+
+@pytest.mark.usefixtures("lives")
+def test_the_title_counts_open_trades_and_stays_current(screen: Screen, db: Database) -> None:
+    page = screen.log_in(to=LIST)
+    expect(page).to_have_title("(2) Signals · Signalbook")
+    add(db, event("MORE", Kind.ENTRY, 95))
+    page.keyboard.press("r")
+    expect(page).to_have_title("(3) Signals · Signalbook")
 
 
 @pytest.mark.usefixtures("lives")

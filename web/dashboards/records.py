@@ -159,3 +159,19 @@ def _decimals(document: dict[str, Any] | None) -> dict[str, Decimal] | None:
 
 def _instant(value: datetime | None) -> str | None:
     return value.isoformat().replace("+00:00", "Z") if value is not None else None
+
+
+def deletion(row: Any) -> dict[str, Any]:
+    """One deletion: of what, by whom, when and why, and whether it has been undone."""
+    return {
+        "id": row.id,
+        "stream": row.stream,
+        "trade_id": row.trade_id,
+        "was": row.was,
+        "reason": row.reason,
+        "deleted_by": row.deleted_by,
+        "deleted_at": _instant(row.deleted_at),
+        "restored_by": row.restored_by,
+        "restored_at": _instant(row.restored_at),
+        "events_since": row.events_since,
+    }

@@ -13,7 +13,7 @@ from core.errors import NotFoundError
 from core.sessions import SESSIONS
 from core.timezones import new_york_date
 from core.trading_calendar import cme_equity_calendar
-from database import deliveries, events, states
+from database import deletions, deliveries, events, states
 from database.engine import Cursor
 from database.replica import Reads
 from database.states import Place
@@ -137,14 +137,14 @@ def save_columns() -> ResponseReturnValue:
 
 
 @blueprint.get("/automated-signals/<trade_id>")
-def signal_page(trade_id: str) -> str:
-    """One signal; where several streams know its id and none is named, the choice between them."""
+def signal_page(trade_id: str) -> ResponseReturnValue:
+    """One signal; where several streams know its id and none is named, the choice between them; 410 once it is deleted."""
     if "\x00" in trade_id:
         raise NotFoundError("There is no signal with that id.")
     with services().reads.transaction() as cur:
         found = states.get_states(cur, trade_id, _stream())
         if not found:
-            raise NotFoundError("There is no signal with that id.")
+            return _deleted_page(cur, trade_id)
         if len(found) > 1:
             return render_template(
                 "automated_signal_choice.html", trade_id=trade_id, found=found, presenting=presenting
@@ -170,6 +170,13 @@ def signal_page(trade_id: str) -> str:
         presenting=presenting,
         life=life,
     )
+
+
+def _deleted_page(cur: Cursor, trade_id: str) -> ResponseReturnValue:
+    found = deletions.find_deletions(cur, trade_id, _stream())
+    if not found:
+        raise NotFoundError("There is no signal with that id.")
+    return render_template("automated_signal_deleted.html", trade_id=trade_id, found=found), 410
 
 
 def _stream() -> str | None:

@@ -1,0 +1,7 @@
+/* Data quality: current as changes come. */
+
+import { keepLive, patchParts } from "./live.js";
+
+const SECONDS = 30;
+
+keepLive(SECONDS, patchParts);

@@ -1,0 +1,55 @@
+"""The picture of a trade in a real browser: candles where bars are stored, the paths in R where none are."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from core.lifecycle import Kind
+from database.engine import Database
+from tests.browser.conftest import PHONE, Screen
+from tests.support_signals import add, event, mfe
+from tests.test_trade_picture import bar, store, trade
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("operator")]
+PAGE = "/automated-signals/T1"
+READY = "[data-picture][data-is-ready]"
+
+
+def test_a_trade_with_bars_shows_candles_and_paths(screen: Screen, db: Database) -> None:
+    trade(db)
+    store(db, *(bar(minute) for minute in range(-70, 80)))
+    page = screen.log_in(to=PAGE)
+    expect(page.locator(READY)).to_have_count(1)
+    assert page.locator("[data-candles] canvas").count() > 0
+    expect(page.locator("[data-candle-note]")).to_contain_text("128 bars of 1m, MNQZ5. Levels: Stop 20490.00")
+    expect(page.locator("[data-path-note]")).to_contain_text("No-BE MFE +2.00R, BE MFE +1.20R, MAE \N{MINUS SIGN}0.25R")
+    page.get_by_text("Paths as a table").click()
+    expect(page.locator("[data-path-table] tr").first).to_contain_text("2025-12-10 09:34 EST")
+    page.keyboard.press("t")  # the clock of the table follows the reader's
+    page.keyboard.press("t")
+    expect(page.locator("[data-path-table] tr").first).to_contain_text("2025-12-10 14:34 UTC")
+    assert screen.violations() == []
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    assert not screen.scrolls_sideways()
+
+
+def test_without_bars_the_paths_stand_alone_and_grow_as_the_trade_does(screen: Screen, db: Database) -> None:
+    add(db, event("T1", Kind.ENTRY, symbol="ES1!"), mfe("T1", 3, "0.5", "0.5"))
+    page = screen.log_in(to=PAGE)
+    expect(page.locator("[data-picture-note]")).to_have_text(
+        "No contract of ES1! is followed, so there are no bars to draw."
+    )
+    expect(page.locator("[data-candles]")).to_be_hidden()
+    expect(page.locator("[data-path-note]")).to_contain_text("1 minute told. No-BE MFE +0.50R")
+    add(db, mfe("T1", 4, "0.75", "0.75"))
+    page.keyboard.press("r")
+    expect(page.locator("[data-path-note]")).to_contain_text("2 minutes told. No-BE MFE +0.75R")
+
+
+def test_a_signal_that_was_never_entered_has_no_paths(screen: Screen, db: Database) -> None:
+    add(db, event("T1", Kind.SIGNAL_CREATED))
+    page = screen.log_in(to=PAGE)
+    expect(page.locator(READY)).to_have_count(1)
+    expect(page.locator("[data-path-part]")).to_be_hidden()
+    expect(page.locator("[data-picture-note]")).to_contain_text("no bars to draw")

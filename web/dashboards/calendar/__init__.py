@@ -1,0 +1,1 @@
+"""The month of signals: a cell a New York day, a total a week."""

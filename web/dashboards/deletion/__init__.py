@@ -1,0 +1,1 @@
+"""Deleting signals softly, with a reason and an undo."""

@@ -1,0 +1,1 @@
+"""How good the stored data is: deliveries, quarantine, flags, deletions, and what is not known here."""

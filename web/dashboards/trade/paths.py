@@ -1,0 +1,65 @@
+"""The paths of a trade's excursions in R, minute by minute, as its events tell them. Pure.
+
+A minute that nobody told of is no point of the path: it is left out, never filled in. The BE leg's path ends with the leg.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from web.dashboards.life import bar_of
+
+MOST_POINTS = 1_500
+_RANKS = {"live": 1, "import": 2, "reconciled": 3}
+_FURTHER = {"no_be": max, "be": max, "mae": min}
+Point = dict[str, Decimal | None]
+
+
+def paths(state: Any, events: Iterable[Any]) -> dict[str, list[Any]]:
+    """Columns `time` (Unix seconds), `no_be`, `be`, `mae` and `price`, all in R; None where a minute does not say."""
+    told: dict[datetime, tuple[int, Any]] = {}
+    for event in events:
+        rank = _RANKS.get(event.data_source, 4)
+        if event.event_type == "MFE_UPDATE" and event.revoked_at is None:
+            at = bar_of(event)
+            if at not in told or rank < told[at][0]:
+                told[at] = (rank, event)
+    points = list(_running(state, sorted((at, event) for at, (_rank, event) in told.items())))
+    kept = _thinned(points)
+    columns: dict[str, list[Any]] = {"time": [int(at.timestamp()) for at, _ in kept]}
+    for name in (*_FURTHER, "price"):
+        columns[name] = [_number(point[name]) for _, point in kept]
+    return columns
+
+
+def _running(state: Any, told: list[tuple[datetime, Any]]) -> Iterable[tuple[datetime, Point]]:
+    """Each minute with the extremes so far: an excursion never shrinks, whatever a late alert says."""
+    best: Point = dict.fromkeys(_FURTHER)
+    for at, event in told:
+        for name, value in (("no_be", event.no_be_mfe), ("be", event.be_mfe), ("mae", event.mae_global_r)):
+            if value is not None:
+                held = best[name]
+                best[name] = value if held is None else _FURTHER[name](held, value)
+        is_over = state.be_exit_at is not None and at > state.be_exit_at
+        yield at, best | {"be": None if is_over else best["be"], "price": _in_r(state, event.current_price)}
+
+
+def _in_r(state: Any, price: Decimal | None) -> Decimal | None:
+    """How far a price is from the entry, in R; None where price, entry or a stop on the losing side is not known."""
+    if price is None or not state.targets_extended:
+        return None
+    moved: Decimal = (price - state.entry_price) / (state.entry_price - state.stop_loss)
+    return moved
+
+
+def _thinned(points: list[tuple[datetime, Point]]) -> list[tuple[datetime, Point]]:
+    """At most MOST_POINTS points: the last of every few, which loses no extreme, because extremes only grow."""
+    step = -(-len(points) // MOST_POINTS) or 1
+    return points[::-1][::step][::-1]
+
+
+def _number(value: Decimal | None) -> float | None:
+    return None if value is None else round(float(value), 4)
