@@ -109,6 +109,7 @@ def serve(settings: Settings) -> None:
     admission = Admission(assets.wrap_static(app, app.wsgi_app), services.draining)
     server = Server(admission, services.draining, settings)
     intake.start(REGISTRY)
+    market.start(REGISTRY, keeper.ready)
     for part in (keeper, scheduler, listener, feed):
         part.start()
     try:

@@ -119,6 +119,16 @@ def _notify(cur: Cursor, changed: Sequence[ChangedBar]) -> None:
         cur.execute(SQL.notify_bars, {"payload": payload if len(payload) < NOTIFY_LIMIT else ""})
 
 
+def tell_forming(
+    cur: Cursor, contract_id: str, forming: Mapping[str, Sequence[float]], quote: Mapping[str, Any]
+) -> None:
+    """Tell every process, and so every open page, of bars that change: timeframe -> [label in epoch seconds, open, high,
+    low, close, volume], with the last quote beside them. Nothing is stored."""
+    payload = to_json({"contract_id": contract_id, "forming": dict(forming), "quote": dict(quote)})
+    if len(payload) < NOTIFY_LIMIT:
+        cur.execute(SQL.notify_forming, {"payload": payload})
+
+
 def list_bars(cur: Cursor, contract_id: str, timeframe: Timeframe, *, before: datetime, limit: int) -> list[Bar]:
     """The newest bars labelled before an instant, oldest first."""
     cur.execute(SQL.list_bars, _series(contract_id, timeframe) | {"before": before, "limit": limit})

@@ -28,6 +28,10 @@ RETURNING contract_id, timeframe_unit, timeframe_value, "timestamp" AS starts_at
 -- Tell every process which bars have changed.
 SELECT pg_notify('bars', %(payload)s);
 
+-- name: notify_forming
+-- Tell every process how far the open bars of a contract have got.
+SELECT pg_notify('forming', %(payload)s);
+
 -- name: list_bars
 -- The newest bars of a series before an instant, at most so many, oldest first.
 SELECT * FROM (

@@ -73,6 +73,7 @@ class FeedState:
     from_future: int = 0
     bars_stored: int = 0
     bars_waiting: int = 0
+    queued: int = 0
     probes: int = 0
     last_prices: dict[str, float] = field(default_factory=dict)
     quotes: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -56,11 +56,12 @@ class Feed:
         """Whether the supervisor's thread lives."""
         return self._thread is not None and self._thread.is_alive()
 
-    def start(self) -> bool:
-        """Begin, if it is not running; returns at once, True when there was something to start."""
+    def start(self, ready: threading.Event | None = None) -> bool:
+        """Begin, if it is not running; returns at once, True when there was something to start. Nothing is done before
+        `ready` is set."""
         if self.is_running or self._stopping.is_set():
             return False
-        self._thread = threading.Thread(target=self._run, name="feed-supervisor", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=[ready], name="feed-supervisor", daemon=True)
         self._thread.start()
         return True
 
@@ -78,7 +79,9 @@ class Feed:
 
     # --- who leads -----------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _run(self, ready: threading.Event | None) -> None:
+        while ready is not None and not ready.is_set() and not self._stopping.is_set():
+            ready.wait(self._timings.look)
         while not self._stopping.is_set():
             try:
                 self._lead = self._try_to_lead()
