@@ -32,7 +32,7 @@ def stored(db: Database) -> list[Bar]:
 
 def save(db: Database, *given: Bar) -> int:
     with db.transaction() as cur:
-        return len(bars.upsert_bars(cur, given))
+        return bars.upsert_bars(cur, given)
 
 
 def kinds() -> list[Bar]:

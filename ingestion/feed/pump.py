@@ -143,7 +143,7 @@ class Pump:
             self._moved, self._told_at = set(), now
             self._told_quotes |= quotes
         del self._waiting[: len(batch)]
-        self._state.bars_stored += len(changed)
+        self._state.bars_stored += changed
 
     def _news(self) -> set[str]:
         """The contracts whose open bars or quotes have changed since they were told."""
