@@ -110,6 +110,7 @@ def serve(settings: Settings) -> None:
     readiness.watch(services, waves=feed.check, **ops.checks())
     server = Server(Admission(assets.wrap_static(app, app.wsgi_app), services.draining), services.draining, settings)
     intake.start(REGISTRY)
+    market.start(REGISTRY, keeper.ready)
     for part in (keeper, scheduler, listener, feed, sentry):
         part.start()
     try:

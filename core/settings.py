@@ -25,7 +25,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 TRADINGVIEW_ADDRESSES = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")
 PLACEHOLDERS = ("change-me", "changeme", "<", "your-", "placeholder", "example-secret")
 OWN_PREFIXES = ("SIGNALBOOK_", "WEBHOOK_")
-YAML_SECTIONS = {"database": {"dsn_template", "password_env_var"}}
+YAML_SECTIONS = {"database": {"dsn_template", "password_env_var"}, "market": {"contracts", "timeframes"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +259,7 @@ SETTINGS = (
     Setting("PROJECTX_API_TOKEN", _secret_text(8), "", "API key at the market data gateway", True),
     Setting("PROJECTX_API_URL", _public_url, "https://api.topstepx.com", "REST API of the gateway"),
     Setting("PROJECTX_RTC_MARKET_URL", _hub_url, "https://rtc.topstepx.com/hubs/market", "market hub of the gateway"),
+    Setting("PROJECTX_RTC_USER_URL", _hub_url, "https://rtc.topstepx.com/hubs/user", "user hub; not connected to yet"),
     Setting("MARKET_CONTRACTS", _contracts, "MNQ", "contracts to follow, as MNQ, MES=1m/1h"),
     Setting("MARKET_TIMEFRAMES", _timeframes, "1m,5m,15m,30m,1h,4h,1d,1w", "timeframes of contracts without their own"),
     Setting(
@@ -319,6 +320,7 @@ class Settings:
     projectx_api_token: str | None = field(repr=False)
     projectx_api_url: str
     projectx_rtc_market_url: str
+    projectx_rtc_user_url: str
     market_contracts: tuple[tuple[str, tuple[Timeframe, ...]], ...]
     market_timeframes: tuple[Timeframe, ...]
     alarm_urls: tuple[str, ...] = field(repr=False)
@@ -381,13 +383,15 @@ def load_settings(
     Raises MisconfiguredError naming the setting that is wrong or unknown.
     """
     given = {name: value for name, value in (env_file or {}).items() if value is not None}
-    database = (read_yaml(yaml_file).get("database") if yaml_file else None) or {}
+    sections = read_yaml(yaml_file) if yaml_file else {}
+    database = sections.get("database") or {}
     for name in given:
         if name != database.get("password_env_var"):
             _refuse_unknown(name, where=".env", certain=True)
     for name in environ:
         _refuse_unknown(name, where="the environment", certain=name.startswith(OWN_PREFIXES))
     given.update(environ)
+    given = _market_of(sections.get("market") or {}) | {name: value for name, value in given.items() if value}
     values = {setting.name.lower(): _read(setting, given) for setting in SETTINGS}
     if values["database_url"] is None:
         values["database_url"] = _dsn_of(database, given)
@@ -441,6 +445,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
             if name not in YAML_SECTIONS[section]:
                 raise MisconfiguredError(f"{section}.{name}: unknown setting in {path.name}", field=f"{section}.{name}")
     return content
+
+
+def _market_of(section: Mapping[str, Any]) -> dict[str, str]:
+    """The section `market` in the words of its environment names: contracts as a map of name to timeframes or null."""
+    found: dict[str, str] = {}
+    contracts, timeframes = section.get("contracts"), section.get("timeframes")
+    if contracts is not None:
+        if not isinstance(contracts, dict):
+            raise MisconfiguredError(
+                "market.contracts: must map names to lists of timeframes", field="market.contracts"
+            )
+        named = (f"{name}={'/'.join(map(str, frames))}" if frames else str(name) for name, frames in contracts.items())
+        found["MARKET_CONTRACTS"] = ",".join(named)
+    if timeframes is not None:
+        if not isinstance(timeframes, list):
+            raise MisconfiguredError("market.timeframes: must be a list such as [1m, 1h]", field="market.timeframes")
+        found["MARKET_TIMEFRAMES"] = ",".join(map(str, timeframes))
+    return found
 
 
 def _dsn_of(section: Mapping[str, Any], given: Mapping[str, str]) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from core.records import Bar, Timeframe, Unit, replaces
@@ -33,16 +33,6 @@ class Contract:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangedBar:
-    """A bar that was stored or replaced; `revision` above 0 says that it is a correction."""
-
-    contract_id: str
-    timeframe: Timeframe
-    starts_at: datetime
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
 class Covered:
     """A span [starts_at, ends_at) about which a source (history, import, live) has told everything."""
 
@@ -51,26 +41,23 @@ class Covered:
     ends_at: datetime
 
 
-def upsert_bars(cur: Cursor, bars: Iterable[Bar]) -> list[ChangedBar]:
-    """Store bars in one statement per 5,000; those that changed something, which every process is told of.
+def upsert_bars(cur: Cursor, bars: Iterable[Bar]) -> int:
+    """Store bars in one statement per 5,000 and tell every process of those that changed something; how many did.
 
     Of several bars of one key the best counts. Any number of times gives the same rows.
     """
-    best: dict[tuple[str, Timeframe, datetime], Bar] = {}
+    best: dict[tuple[str, int, int, datetime], Bar] = {}
     for bar in bars:
-        key = (bar.contract_id, bar.timeframe, bar.starts_at)
+        key = (bar.contract_id, bar.timeframe.unit.value, bar.timeframe.value, bar.starts_at)
         if key not in best or replaces(bar, best[key]):
             best[key] = bar
     rows = list(best.values())
-    changed = []
+    changed: list[Any] = []
     for start in range(0, len(rows), AT_ONCE):
         cur.execute(SQL.upsert_bars, _arrays(rows[start : start + AT_ONCE]))
-        changed += [
-            ChangedBar(contract_id, _timeframe(unit, value), starts_at, revision)
-            for contract_id, unit, value, starts_at, revision in cur.fetchall()
-        ]
+        changed += cur.fetchall()
     _notify(cur, changed)
-    return changed
+    return sum(row.bars for row in changed)
 
 
 def _arrays(rows: Sequence[Bar]) -> dict[str, str]:
@@ -99,24 +86,39 @@ def _plain(values: Iterable[object]) -> str:
 
 
 def _texts(values: Iterable[str]) -> str:
-    """An array of any text."""
-    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
+    """An array of any text; most are the same few."""
+    return "{" + ",".join(map(_quoted, values)) + "}"
 
 
-def _notify(cur: Cursor, changed: Sequence[ChangedBar]) -> None:
+@lru_cache(maxsize=256)
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _notify(cur: Cursor, changed: Iterable[Any]) -> None:
     """One notification a contract: [timeframe, first label, highest revision] of each series, a hint where to look."""
-    series: dict[tuple[str, Timeframe], tuple[datetime, int]] = {}
-    for bar in changed:
-        key = (bar.contract_id, bar.timeframe)
-        first, revision = series.get(key, (bar.starts_at, 0))
-        series[key] = (min(first, bar.starts_at), max(revision, bar.revision))
+    series: dict[tuple[str, str], tuple[datetime, int]] = {}
+    for row in changed:
+        key = (row.contract_id, str(Timeframe(Unit(row.timeframe_unit), row.timeframe_value)))
+        first_at, revision = series.get(key, (row.first_at, 0))
+        series[key] = (min(first_at, row.first_at), max(revision, row.revision))
     by_contract: dict[str, list[list[object]]] = {}
-    for (contract_id, timeframe), (first, revision) in series.items():
-        by_contract.setdefault(contract_id, []).append([str(timeframe), first.isoformat(), revision])
+    for (contract_id, timeframe), (first_at, revision) in series.items():
+        by_contract.setdefault(contract_id, []).append([timeframe, first_at.isoformat(), revision])
     for contract_id, told in by_contract.items():
         payload = json.dumps({"contract_id": contract_id, "bars": told})
         cur.execute(SQL.notify_bars, {"payload": payload if len(payload) < NOTIFY_LIMIT else ""})
+
+
+def tell_forming(
+    cur: Cursor, contract_id: str, forming: Mapping[str, Sequence[float]], quote: Mapping[str, Any]
+) -> None:
+    """Tell every process, and so every open page, of bars that change: timeframe -> [label in epoch seconds, open, high,
+    low, close, volume], with the last quote beside them. Nothing is stored."""
+    payload = to_json({"contract_id": contract_id, "forming": dict(forming), "quote": dict(quote)})
+    if len(payload) < NOTIFY_LIMIT:
+        cur.execute(SQL.notify_forming, {"payload": payload})
 
 
 def list_bars(cur: Cursor, contract_id: str, timeframe: Timeframe, *, before: datetime, limit: int) -> list[Bar]:
@@ -223,11 +225,6 @@ def make_hypertable(cur: Cursor) -> str:
 
 def _series(contract_id: str, timeframe: Timeframe) -> dict[str, Any]:
     return {"contract_id": contract_id, "unit": int(timeframe.unit), "value": timeframe.value}
-
-
-@cache
-def _timeframe(unit: int, value: int) -> Timeframe:
-    return Timeframe(Unit(unit), value)
 
 
 def _bars(cur: Cursor, contract_id: str, timeframe: Timeframe) -> list[Bar]:

@@ -54,7 +54,7 @@ def import_command(file: Path, as_json: bool) -> None:
         changed = 0
         with _progress(found, "bars", as_json) as progress, parts().db.transaction(statement_timeout_ms=0) as cur:
             for start in range(0, len(found), AT_ONCE):
-                changed += len(bars.upsert_bars(cur, found[start : start + AT_ONCE]))
+                changed += bars.upsert_bars(cur, found[start : start + AT_ONCE])
                 progress.update(min(AT_ONCE, len(found) - start))
     _say({"bars": len(found), "changed": changed}, as_json)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Event
+
+from prometheus_client.registry import CollectorRegistry
 
 from core.clock import Clock
 from core.errors import InvalidInputError, MisconfiguredError
@@ -14,6 +17,7 @@ from database.engine import Database
 from ingestion.bars.aggregator import check_timeframes
 from ingestion.feed.supervisor import Feed
 from ingestion.gateway.client import GatewayClient
+from ingestion.measures import FeedCollector
 
 KEEP_EVERY = timedelta(seconds=30)
 NO_TICKS = timedelta(seconds=60)
@@ -37,6 +41,13 @@ class MarketData:
             Job("feed_keeper", KEEP_EVERY, self._keep, grace=KEEP_EVERY),
             Job("close_bars", KEEP_EVERY, self._close_bars, grace=KEEP_EVERY),
         )
+
+    def start(self, registry: CollectorRegistry, ready: Event) -> None:
+        """Begin to follow, or to wait for the lead, once the tables are there; every process does, so that one that dies
+        is followed at once."""
+        if self.feed is not None:
+            registry.register(FeedCollector(self.feed, self.clock))
+            self.feed.start(ready)
 
     def stop(self) -> None:
         """End the feed."""

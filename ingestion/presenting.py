@@ -74,6 +74,7 @@ def feed_facts(
     if state is None or updated_at is None:
         detail = "The feed has not reported yet." if has_feed else "No gateway is configured."
         return {"status": "warn" if has_feed else "off", "detail": detail, "figures": {}}
+    state = dict(state) | {"reconnects": max(0, int(state.get("connections", 0)) - 1)}
     if now - updated_at > STALE:
         return {"status": "fail", "detail": "The feed does not report any more.", "figures": dict(state)}
     if not state.get("is_connected"):

@@ -85,6 +85,24 @@ def test_a_silent_minute_makes_no_bar() -> None:
     assert list(table.bars) == [(timeframes("1m")[0], at("2025-05-13 14:30"))]
 
 
+def test_a_thousand_silent_minutes_make_no_bar_and_keep_none_open() -> None:
+    """Every second minute has a trade; the clock alone completes it within two seconds of its end."""
+    table = Table()
+    bars = aggregator(table, "1m", "1h")
+    start = at("2025-05-12 22:00")
+    for minute in range(0, 2_000, 2):
+        opens = start + timedelta(minutes=minute)
+        if CALENDAR.is_open(opens):
+            bars.add_ticks([Tick(microseconds(opens) + 30_000_000, 23_200 + minute, 1)], opens + timedelta(seconds=30))
+        bars.close_until(opens + timedelta(seconds=62))
+        bars.close_until(opens + timedelta(seconds=121.9))
+    traded = {start + timedelta(minutes=minute) for minute in range(0, 2_000, 2)}
+    (minutes, hours) = timeframes("1m", "1h")
+    assert {key for frame, key in table.bars if frame == minutes} == {each for each in traded if CALENDAR.is_open(each)}
+    assert {bar.volume for (frame, _), bar in table.bars.items() if frame == hours} == {30}
+    assert {str(bar.timeframe) for bar in bars.forming()} == {"1h"}
+
+
 def test_a_late_tick_corrects_the_bar_in_every_timeframe_and_counts_a_revision() -> None:
     table = Table()
     bars = aggregator(table, "1m", "5m")

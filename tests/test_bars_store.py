@@ -18,7 +18,7 @@ from core.records import Bar, Timeframe, replaces
 from database import bars, migrate
 from database.bars import Contract
 from database.engine import Database
-from database.leader import LeaderDatabase, try_to_lead
+from database.leader import LeaderDatabase, Leadership, try_to_lead
 from tests.support_market import CONTRACT, at, bar_at
 
 MINUTE = Timeframe.parse("1m")
@@ -32,7 +32,7 @@ def stored(db: Database) -> list[Bar]:
 
 def save(db: Database, *given: Bar) -> int:
     with db.transaction() as cur:
-        return len(bars.upsert_bars(cur, given))
+        return bars.upsert_bars(cur, given)
 
 
 def kinds() -> list[Bar]:
@@ -216,11 +216,29 @@ def test_a_new_leader_waits_for_the_last_write_of_the_old_one(db: Database) -> N
     assert old is not None
     with LeaderDatabase(db, old).transaction() as cur:
         bars.upsert_bars(cur, kinds()[:1])
+        old.release()
         with pytest.raises(DatabaseUnavailableError):  # it waits, up to its time limit
-            try_to_lead(db, "feed", stale_seconds=0.0)
-    fresh = try_to_lead(db, "feed", stale_seconds=0.0)
+            try_to_lead(db, "feed")
+    fresh = try_to_lead(db, "feed")
     assert fresh is not None
     assert fresh.epoch == old.epoch + 1
     assert len(stored(db)) == 1
     fresh.release()
     old.release()
+
+
+def test_a_transaction_that_a_leader_was_frozen_in_ends_with_it(db: Database) -> None:
+    frozen = try_to_lead(db, "feed")
+    assert frozen is not None
+    with pytest.raises(DatabaseUnavailableError):
+        _write_and_be_replaced(db, frozen)
+    assert stored(db) == []
+    frozen.release()
+
+
+def _write_and_be_replaced(db: Database, frozen: Leadership) -> None:
+    with LeaderDatabase(db, frozen).transaction() as cur:
+        bars.upsert_bars(cur, kinds()[:1])
+        fresh = try_to_lead(db, "feed", stale_seconds=0.0)
+        assert fresh is not None
+        fresh.release()

@@ -45,8 +45,9 @@ def mute(live: Rig) -> None:
 
 
 def down(live: Rig) -> None:
+    failures = live.feed.state.failures
     live.hub.stop()
-    wait_for(lambda: live.feed.state.failures >= 3)
+    wait_for(lambda: live.feed.state.failures >= failures + 3)
     live.hub.start()
 
 
@@ -60,16 +61,18 @@ def forget(live: Rig) -> None:
 
 
 def shake_badly(live: Rig) -> None:
+    failures = live.feed.state.failures
     live.hub.faults.handshake_error = "no"
     live.hub.reset_all()
-    wait_for(lambda: live.feed.state.failures >= 1)
+    wait_for(lambda: live.feed.state.failures > failures)
     live.hub.faults.handshake_error = None
 
 
 def refuse_subscriptions(live: Rig) -> None:
+    failures = live.feed.state.failures
     live.hub.faults.subscribe_error = "no"
     live.hub.reset_all()
-    wait_for(lambda: live.feed.state.failures >= 1)
+    wait_for(lambda: live.feed.state.failures > failures)
     live.hub.faults.subscribe_error = None
 
 
@@ -86,7 +89,8 @@ FAULTS_IN_A_SOAK = 500
 def test_after_each_kind_of_fault_ticks_come_back_and_every_bar_ends_up_exact(live: Rig) -> None:
     for fault in FAULTS:
         suffer(live, fault)
-    live.wait_exact(live.began_at.replace(microsecond=0) - timedelta(seconds=20))
+    assert live.feed.state.probes >= 1  # only the history tells a forgotten subscription from a quiet market
+    live.wait_exact(live.first_second)
 
 
 def test_two_hundred_faults_leave_nothing_stuck_and_every_bar_exact(live: Rig) -> None:
@@ -110,13 +114,13 @@ def suffer(live: Rig, fault: Callable[[Rig], None]) -> None:
 def suffer_many(live: Rig, count: int) -> None:
     for number in range(count):
         suffer(live, QUICK[number % len(QUICK)])
-    live.wait_exact(live.began_at.replace(microsecond=0) - timedelta(seconds=20))
+    live.wait_exact(live.first_second)
 
 
 def test_what_a_healthy_connection_survives_costs_no_reconnect_and_no_tick(live: Rig) -> None:
-    start = live.began_at.replace(microsecond=0) - timedelta(seconds=20)
+    start = live.first_second
     (client,) = live.hub.clients
-    for size in (0, 1, 4, 125):
+    for size in range(126):
         live.hub.ping(client, b"x" * size)
     for text in ("{broken" + RS, "[]" + RS, '{"type":99}' + RS, json.dumps({"type": 1, "target": "GatewayTrade"}) + RS):
         live.hub.send_text(client, text)
@@ -137,7 +141,7 @@ def test_what_a_healthy_connection_survives_costs_no_reconnect_and_no_tick(live:
 
 def test_a_token_is_renewed_with_an_overlap_and_nothing_is_lost_or_doubled(db: Database) -> None:
     with rig(db, token_life=timedelta(seconds=3)) as live:
-        start = live.began_at.replace(microsecond=0) - timedelta(seconds=20)
+        start = live.first_second
         live.wait_connected(4)
         live.wait_exact(start)
         assert live.feed.state.failures == 0
@@ -145,7 +149,7 @@ def test_a_token_is_renewed_with_an_overlap_and_nothing_is_lost_or_doubled(db: D
 
 
 def test_a_restart_in_the_middle_of_a_bar_ends_with_the_whole_bar(live: Rig) -> None:
-    start = live.began_at.replace(microsecond=0) - timedelta(seconds=20)
+    start = live.first_second
     for _ in range(2):
         live.feed.stop()
         live.feed = live.make_feed()
@@ -157,7 +161,7 @@ def test_a_restart_in_the_middle_of_a_bar_ends_with_the_whole_bar(live: Rig) -> 
 
 
 def test_bars_wait_for_a_database_that_is_away_and_none_is_lost(live: Rig) -> None:
-    start = live.began_at.replace(microsecond=0) - timedelta(seconds=20)
+    start = live.first_second
     live.wait_exact(start)
     url = live.db._url
     live.db._url = lambda: "postgresql://nobody@127.0.0.1:1/nowhere"
@@ -176,13 +180,7 @@ def test_two_processes_never_feed_at_once_and_the_second_takes_over(live: Rig) -
     live.feed.stop()
     wait_for(lambda: second.state.is_connected)
     live.feed = second
-    live.wait_exact(live.began_at.replace(microsecond=0) - timedelta(seconds=20))
-
-
-def test_a_dead_supervisor_is_revived(live: Rig) -> None:
-    assert not live.feed.start()
-    live.feed._thread = None
-    assert live.feed.start()
+    live.wait_exact(live.first_second)
 
 
 def test_no_token_is_in_any_log(db: Database, caplog: pytest.LogCaptureFixture) -> None:

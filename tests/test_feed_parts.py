@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
+from core.clock import ManualClock
 from core.records import Tick, Timeframe, microseconds
 from ingestion.bars.aggregator import FOREVER
 from ingestion.bars.overlap import Overlap
+from ingestion.feed.inbox import FeedState
 from ingestion.feed.mender import due_holes
 from ingestion.feed.parsing import parse_quote, parse_trades
+from ingestion.measures import FeedCollector
 from tests.support_market import CALENDAR, TICK_SIZE, at
 
 TIME = "2025-05-19T17:15:26.1199235+00:00"
@@ -137,3 +143,27 @@ def test_a_hole_in_the_open_bar_waits_until_the_bar_is_final() -> None:
 
 def test_a_start_asks_for_the_open_week_at_most() -> None:
     assert due_holes([(0, FOREVER)], MINUTE, NOW, CALENDAR) == [(at("2026-11-15 23:00"), at("2026-11-18 15:00"))]
+
+
+# --- figures -----------------------------------------------------------------------------------------------------
+
+
+class Told:
+    """A feed that has something to say."""
+
+    state = FeedState(is_leader=True, ticks=7, late_dropped=2, queued=3, bars_stored=5, last_tick_at=NOW)
+
+
+def test_every_series_of_the_feed_has_its_value_and_stands_in_the_documents() -> None:
+    registry = CollectorRegistry()
+    registry.register(FeedCollector(Told(), ManualClock(NOW + timedelta(seconds=4))))
+    value = registry.get_sample_value
+    assert value("signalbook_feed_ticks_total") == 7
+    assert value("signalbook_feed_late_ticks_total", {"outcome": "dropped"}) == 2
+    assert value("signalbook_feed_queue_length") == 3
+    assert value("signalbook_feed_last_tick_age_seconds") == 4
+    assert (value("signalbook_feed_leader"), value("signalbook_feed_connected")) == (1, 0)
+    assert value("signalbook_bars_stored_total") == 5
+    said = re.findall(r"^# TYPE (signalbook_\w+) ", generate_latest(registry).decode(), re.MULTILINE)
+    document = (Path(__file__).parents[1] / "docs" / "market_data.md").read_text(encoding="utf-8")
+    assert [name for name in said if f"`{name}`" not in document] == []

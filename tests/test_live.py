@@ -11,11 +11,41 @@ from collections.abc import Iterator
 import pytest
 
 from core.errors import TryAgainError
+from database import bars
 from database.engine import Database
 from tests.support_service import Service, log_in, service
 from web.live.hub import CLIENT_QUEUE, RING, Hub
 
 SIGNALS = frozenset({"signals"})
+
+
+def test_a_stream_may_ask_for_the_bars_of_one_contract() -> None:
+    hub = Hub()
+    with (
+        hub.client("ann", frozenset({"bars:A", "forming:A"}), "") as one,
+        hub.client("bob", frozenset({"bars"}), "") as all_,
+    ):
+        for contract in ("A", "B"):
+            hub.publish_notification("bars", json.dumps({"contract_id": contract, "bars": [["1m", "x", 0]]}))
+        hub.publish_notification("forming", json.dumps({"contract_id": "A", "forming": {}, "quote": {}}))
+        assert [(event.topic, json.loads(event.data)["contract_id"]) for event in one.waiting.queue] == [
+            ("bars", "A"),
+            ("forming", "A"),
+        ]
+        assert [json.loads(event.data)["contract_id"] for event in all_.waiting.queue] == ["A", "B"]
+
+
+def test_what_changes_several_times_a_second_is_not_replayed() -> None:
+    hub = Hub()
+    topics = frozenset({"bars", "forming"})
+    with hub.client("ann", topics, "") as client:
+        hub.publish("bars", {"contract_id": "A"})
+        seen = client.waiting.get_nowait().id
+    for number in range(2 * RING):
+        hub.publish("forming", number)
+    hub.publish("bars", {"contract_id": "B"})
+    with hub.client("ann", topics, seen) as client:
+        assert [event.data for event in client.waiting.queue] == ['{"contract_id":"B"}']
 
 
 def waiting(hub: Hub, last: str = "") -> list[tuple[str, str]]:
@@ -100,9 +130,9 @@ def running(database_url: str) -> Iterator[Service]:
 class Stream:
     """An event stream read on a thread."""
 
-    def __init__(self, running: Service, headers: dict[str, str]) -> None:
+    def __init__(self, running: Service, headers: dict[str, str], topics: str = "signals") -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
-        self.connection.request("GET", "/api/stream?topics=signals", headers=headers)
+        self.connection.request("GET", f"/api/stream?topics={topics}", headers=headers)
         self.answer = self.connection.getresponse()
         self.lines: list[str] = []
         self.ended = threading.Event()
@@ -157,3 +187,13 @@ def test_notifications_travel_between_processes(db: Database, running: Service) 
     with db.transaction() as cur:
         cur.execute("SELECT pg_notify('signals', '[[\"main\",\"from elsewhere\"]]')")
     assert stream.wait_for("from elsewhere")
+
+
+def test_bars_that_form_travel_from_the_feed_to_an_open_stream(db: Database, running: Service) -> None:
+    stream = Stream(running, log_in(running, "admin", "password-of-admin"), "forming:CON.F.US.MNQ.Z26")
+    assert stream.wait_for("retry")
+    with db.transaction() as cur:
+        bars.tell_forming(cur, "CON.F.US.MES.Z26", {"1m": [60.0, 1, 2, 1, 2, 3]}, {})
+        bars.tell_forming(cur, "CON.F.US.MNQ.Z26", {"1m": [60.0, 1, 2, 1, 2, 3]}, {"bid": 1.75})
+    assert stream.wait_for('"forming":{"1m":[60.0,1,2,1,2,3]},"quote":{"bid":1.75}')
+    assert not any("MES" in line for line in stream.lines)

@@ -145,3 +145,31 @@ def test_database_url_wins_over_the_template(tmp_path: Path) -> None:
 def test_an_unknown_name_in_the_settings_file_stops_the_start(tmp_path: Path, text: str, named: str) -> None:
     with pytest.raises(MisconfiguredError, match=named):
         load_settings({}, yaml_file=yaml_with(tmp_path, text))
+
+
+MARKET = "market:\n  contracts:\n    MNQ:\n    MES: [1m, 1h]\n  timeframes: [5m, 1d]\n"
+
+
+def test_contracts_and_timeframes_may_stand_in_the_settings_file(tmp_path: Path) -> None:
+    path = yaml_with(tmp_path, MARKET)
+    found = load_settings({}, yaml_file=path).contracts
+    assert {name: [str(frame) for frame in frames] for name, frames in found.items()} == {
+        "MNQ": ["5m", "1d"],
+        "MES": ["1m", "1h"],
+    }
+    assert list(load_settings({"MARKET_CONTRACTS": "RTY"}, yaml_file=path).contracts) == ["RTY"]
+    assert list(load_settings({"MARKET_CONTRACTS": ""}, yaml_file=path).contracts) == ["MNQ", "MES"]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("market: {contracts: [MNQ]}", "market.contracts"),
+        ("market: {timeframes: 1m}", "market.timeframes"),
+        ("market: {timeframes: [7m]}", "MARKET_TIMEFRAMES"),
+        ("market: {contract: {}}", "market.contract"),
+    ],
+)
+def test_a_wrong_market_section_is_refused_by_name(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(MisconfiguredError, match=named):
+        load_settings({}, yaml_file=yaml_with(tmp_path, text))

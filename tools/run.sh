@@ -27,7 +27,7 @@ fi
 # The gateway's ports stay free of the service's: next to it, one after the other.
 export PROJECTX_API_URL="http://127.0.0.1:$((PORT + 81))" PROJECTX_USERNAME=demo PROJECTX_API_TOKEN=demo-api-key
 export PROJECTX_RTC_MARKET_URL="http://127.0.0.1:$((PORT + 82))/hubs/market" MARKET_CONTRACTS="${MARKET_CONTRACTS:-MNQ,MES}"
-"$python" -m simulator gateway --rest-port $((PORT + 81)) --hub-port $((PORT + 82)) --always-open &
+"$python" -m simulator gateway --rest-port $((PORT + 81)) --hub-port $((PORT + 82)) --always-open --busy 8 &
 gateway=$!
 "$python" web_server.py &
 service=$!

@@ -1,5 +1,7 @@
 -- name: upsert_bars
--- Store bars, each key once; a stored bar gives way to one of higher provenance, or to a correction of its own kind.
+-- Store bars, each key once; a stored bar gives way to one of higher provenance, or to a correction of its own kind. Of each
+-- series how many have changed, the first of them, and the highest revision.
+WITH changed AS (
 INSERT INTO ohlc_bars AS held
     (contract_id, "timestamp", timeframe_unit, timeframe_value, open, high, low, close, volume, source, is_partial, revision,
      tick_count, gap_seconds)
@@ -22,11 +24,17 @@ WHERE bar_rank(excluded.source, excluded.is_partial, excluded.gap_seconds)
                 THEN (held.open, held.high, held.low, held.close, held.volume)
                      <> (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
                 ELSE (excluded.revision, excluded.tick_count) > (held.revision, held.tick_count) END)
-RETURNING contract_id, timeframe_unit, timeframe_value, "timestamp" AS starts_at, revision;
+RETURNING contract_id, timeframe_unit, timeframe_value, "timestamp", revision)
+SELECT contract_id, timeframe_unit, timeframe_value, count(*) AS bars, min("timestamp") AS first_at, max(revision) AS revision
+FROM changed GROUP BY 1, 2, 3;
 
 -- name: notify_bars
 -- Tell every process which bars have changed.
 SELECT pg_notify('bars', %(payload)s);
+
+-- name: notify_forming
+-- Tell every process how far the open bars of a contract have got.
+SELECT pg_notify('forming', %(payload)s);
 
 -- name: list_bars
 -- The newest bars of a series before an instant, at most so many, oldest first.

@@ -73,7 +73,11 @@ class FeedState:
     from_future: int = 0
     bars_stored: int = 0
     bars_waiting: int = 0
+    queued: int = 0
+    probes: int = 0
     last_prices: dict[str, float] = field(default_factory=dict)
+    quotes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Per contract what the gateway last said of it: last, bid, ask, at. The inner dicts are replaced, never changed."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -103,6 +107,11 @@ class Inbox:
     def put(self, item: Listening | Healed | Closing) -> None:
         """Queue what must not be lost; waits for room."""
         self._queue.put(item)
+
+    @property
+    def length(self) -> int:
+        """How many items wait."""
+        return self._queue.qsize()
 
     def get(self, seconds: float, limit: int = 2_000) -> list[Item]:
         """What waits, at most so many items; waits up to so many seconds for the first."""

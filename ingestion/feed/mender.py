@@ -17,6 +17,7 @@ from database import bars
 from database.bars import Contract
 from database.engine import Database
 from ingestion.bars.spans import Span
+from ingestion.feed.connections import Timings
 from ingestion.feed.inbox import Healed, Inbox
 from ingestion.feed.pump import Pump
 from ingestion.gateway.client import PAGE, GatewayClient
@@ -24,8 +25,6 @@ from ingestion.gateway.history import fill_series, last_final
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.0
-RETRY_SECONDS = 10.0
 DAY = timedelta(days=1)
 
 
@@ -34,16 +33,24 @@ class Mender:
 
     def __init__(
         self, client: GatewayClient, pump: Pump, inbox: Inbox, *, contracts: Mapping[Contract, Sequence[Timeframe]],
-        calendar: TradingCalendar, clock: Clock, database: Callable[[], Database],
+        names: Sequence[str], timings: Timings, calendar: TradingCalendar, clock: Clock,
+        database: Callable[[], Database],
     ) -> None:  # fmt: skip
+        """`names`: what the settings call the contracts, in the same order."""
         self._client, self._pump, self._inbox, self._contracts = client, pump, inbox, contracts
+        self._names, self._timings = names, timings
         self._calendar, self._clock, self._database = calendar, clock, database
 
-    def run(self, stop: threading.Event, look_seconds: float = LOOK_SECONDS) -> None:
-        """Mend holes as they come; between them fill what is older."""
+    def run(self, stop: threading.Event) -> None:
+        """Mend holes as they come; between them fill what is older. Returns when a name means another contract now."""
         older = [(contract, frame) for contract, frames in self._contracts.items() for frame in sorted(frames)]
-        while not stop.wait(look_seconds):
+        looked = self._clock.monotonic()
+        while not stop.wait(self._timings.mend):
             try:
+                if self._clock.monotonic() - looked >= self._timings.roll:
+                    looked = self._clock.monotonic()
+                    if self._has_rolled():
+                        return
                 mended = self.mend()
                 if older and not mended:
                     contract, frame = older[0]
@@ -51,7 +58,16 @@ class Mender:
                     del older[0]
             except (SignalbookError, psycopg2.OperationalError) as error:
                 log.warning("history_waits", extra={"reason": str(error)})
-                stop.wait(RETRY_SECONDS)
+                stop.wait(self._timings.retry)
+
+    def _has_rolled(self) -> bool:
+        """Whether a root has another active contract than the one that is followed. Raises what the client raises."""
+        for name, contract in zip(self._names, self._contracts, strict=True):
+            found = self._client.find_contract(name)
+            if found.contract_id != contract.contract_id:
+                log.info("contract_rolled", extra={"was": contract.contract_id, "is": found.contract_id})
+                return True
+        return False
 
     def mend(self) -> int:
         """Get every hole whose bars are final; how many there were."""

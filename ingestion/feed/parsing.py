@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,6 +15,8 @@ NESTED = ("trade", "quote")
 SIDES = (0, 1)
 OFF_TICK = 1e-4
 LARGEST_SIZE = 10_000_000
+NUMBERS = (float, int)  # by type, so that neither true nor false is a number
+INFINITY = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +48,23 @@ def parse_quote(data: object) -> Quote | None:
         return None
     record = _inner(data)
     price, bid, ask = (_price(record.get(name)) for name in ("lastPrice", "bestBid", "bestAsk"))
-    times = [at for at in (_time_us(record, name) for name in TIME_FIELDS) if at is not None]
+    times = [at for at in (_time_us(record.get(name)) for name in TIME_FIELDS) if at is not None]
     return Quote(datetime.fromtimestamp(max(times) / 1e6, UTC) if times else None, price, bid, ask)
 
 
 def _tick_of(found: object, tick_size: float) -> Tick | None:
     if not isinstance(found, dict):
         return None
-    record = _inner(found)
+    record = found if "price" in found else _inner(found)
     price, size = _price(record.get("price")), record.get("volume", record.get("size"))
-    at_us = next(_times(record), None)
-    if price is None or at_us is None or isinstance(size, bool) or not isinstance(size, int | float):
+    at_us = _time_us(record.get("timestamp")) or _time_us(record.get("lastUpdated"))
+    if price is None or at_us is None or size is None or type(size) not in NUMBERS:
         return None
-    steps = round(price / tick_size)
-    if abs(steps - price / tick_size) > OFF_TICK or not 0 < size <= LARGEST_SIZE or size != int(size):
+    exact = price / tick_size
+    steps = round(exact)
+    if abs(steps - exact) > OFF_TICK or not 0 < size <= LARGEST_SIZE or size != int(size):
         return None
-    side = record.get("type", -1)
+    side = record.get("type")
     return Tick(at_us, steps, int(size), side if side in SIDES else -1)
 
 
@@ -71,13 +73,8 @@ def _inner(record: dict[str, Any]) -> dict[str, Any]:
     return next((record[name] for name in NESTED if isinstance(record.get(name), dict)), record)
 
 
-def _times(record: dict[str, Any]) -> Iterator[int]:
-    return (at for at in (_time_us(record, name) for name in TIME_FIELDS) if at is not None)
-
-
-def _time_us(record: dict[str, Any], name: str) -> int | None:
-    """A time field in microseconds; None where it is missing, unreadable, or the sentinel of the year 1."""
-    text = record.get(name)
+def _time_us(text: object) -> int | None:
+    """A time in microseconds; None where it is missing, unreadable, or the sentinel of the year 1."""
     if not isinstance(text, str):
         return None
     try:
@@ -88,7 +85,5 @@ def _time_us(record: dict[str, Any], name: str) -> int | None:
     return round(seconds * 1_000_000) if seconds > 0 else None
 
 
-def _price(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        return None
-    return float(value)
+def _price(value: Any) -> float | None:
+    return float(value) if type(value) in NUMBERS and 0 < value < INFINITY else None

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg2
 
@@ -20,6 +21,7 @@ from ingestion.bars.aggregator import OHLCBarAggregator
 from ingestion.bars.overlap import Overlap
 from ingestion.bars.spans import Span, without
 from ingestion.feed.inbox import Closing, FeedState, Healed, Inbox, Item, Listening, Trades
+from ingestion.measures import FLUSH_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ FEED = "market"
 WAITING_LIMIT = 50_000
 STATE_EVERY = timedelta(seconds=1)
 COVER_EVERY = timedelta(seconds=15)
+TELL_EVERY = timedelta(seconds=0.25)
 
 
 @dataclass(slots=True)
@@ -49,7 +52,9 @@ class Pump:
         """`database` gives the fenced database of the current lead."""
         self._inbox, self._state, self._calendar, self._clock, self._database = inbox, state, calendar, clock, database
         self._waiting: list[Bar] = []
-        self._saved_at = self._covered_at = clock.now()
+        self._saved_at = self._covered_at = self._told_at = clock.now()
+        self._moved: set[str] = set()
+        self._told_quotes: dict[str, dict[str, Any]] = {}
         self._followed = {contract.contract_id: self._follow(contract, names) for contract, names in contracts.items()}
         self.holes: dict[str, list[Span]] = {}
         """Per contract the spans nobody heard and no history has told, in microseconds; replaced as a whole."""
@@ -94,6 +99,7 @@ class Pump:
             each.aggregator.add_ticks(fresh, self._clock.now())
             self._state.ticks += len(fresh)
             if fresh:
+                self._moved.add(item.contract_id)
                 self._state.last_tick_at = from_microseconds(fresh[-1].time_us)
                 self._state.last_prices[item.contract_id] = float(fresh[-1].price * each.contract.tick_size)
         elif isinstance(item, Listening):
@@ -115,11 +121,15 @@ class Pump:
 
     def _store(self, now: datetime) -> None:
         is_time = now - self._saved_at >= STATE_EVERY
-        if not self._waiting and not is_time:
+        moved = self._news() if now - self._told_at >= TELL_EVERY else set()
+        if not self._waiting and not is_time and not moved:
             return
-        with self._database().transaction() as cur:
-            batch = self._waiting[:]
+        batch = self._waiting[:]
+        with FLUSH_SECONDS.time(), self._database().transaction() as cur:
             changed = bars.upsert_bars(cur, batch)
+            quotes = {name: self._state.quotes.get(name, {}) for name in sorted(moved)}
+            for name, quote in quotes.items():
+                bars.tell_forming(cur, name, _forming(self._followed[name].aggregator), quote)
             if now - self._covered_at >= COVER_EVERY:
                 for each in self._followed.values():
                     self._cover(cur, each)
@@ -129,8 +139,16 @@ class Pump:
                 forming = {name: _forming(each.aggregator) for name, each in self._followed.items()}
                 bars.save_feed_state(cur, FEED, self._state.as_dict() | {"forming": forming})
                 self._saved_at = now
+        if moved:
+            self._moved, self._told_at = set(), now
+            self._told_quotes |= quotes
         del self._waiting[: len(batch)]
-        self._state.bars_stored += len(changed)
+        self._state.bars_stored += changed
+
+    def _news(self) -> set[str]:
+        """The contracts whose open bars or quotes have changed since they were told."""
+        quotes = self._state.quotes
+        return self._moved | {name for name, quote in quotes.items() if quote and quote != self._told_quotes.get(name)}
 
     def _cover(self, cur: Cursor, each: Followed) -> None:
         """Remember the time that was heard whole, up to the last closed bar of the smallest timeframe."""
@@ -151,6 +169,7 @@ class Pump:
         self._state.duplicates = sum(each.overlap.duplicates for each in self._followed.values())
         self._state.dropped = self._inbox.dropped
         self._state.bars_waiting = len(self._waiting)
+        self._state.queued = self._inbox.length
 
     def _forget_oldest(self) -> None:
         """The queue of bars is bounded; what is forgotten comes back from history."""

@@ -97,7 +97,7 @@ def fill_series(
         pages += empty < EMPTY_PAGES_AT_LISTING
         empty = 0 if fetched else empty + 1
         with db.transaction(statement_timeout_ms=120_000) as cur:
-            changed += len(bars.upsert_bars(cur, fetched))
+            changed += bars.upsert_bars(cur, fetched)
             bars.add_span(cur, contract_id, timeframe, source="history", start=page.start, end=page.end)
         found += len(fetched)
         on_page(page, len(fetched))

@@ -79,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trades", type=Path, metavar="CSV", help="tell these trades: time,price,size[,side]")
     parser.add_argument("--token-seconds", type=float, default=86_400, help="life of a token (default one day)")
     parser.add_argument("--listed-days", type=float, default=45, help="age of the contracts' history (default 45 days)")
+    parser.add_argument("--busy", type=int, default=1, help="so many times as many trades and contracts (default 1)")
     parser.add_argument("--always-open", action="store_true", help="trade while the exchange is closed, too")
     parser.add_argument(
         "--fault", action="append", default=[], metavar="NAME@SECONDS", help=f"one of {', '.join(FAULTS)}; repeatable"
@@ -91,7 +92,9 @@ def run(args: argparse.Namespace) -> int:
     now = clock.now()
     always_open_from = now - timedelta(hours=3) if args.always_open else None
     listed_at = now - timedelta(days=args.listed_days)
-    market = Market(args.seed, front_contracts(now.date()), always_open_from, listed_at)
+    if args.busy < 1:
+        raise InvalidInputError("must be 1 or more", field="busy")
+    market = Market(args.seed, front_contracts(now.date()), always_open_from, listed_at, args.busy)
     gateway = Gateway(market, clock, token_life=timedelta(seconds=args.token_seconds))
     faults = [_fault(text) for text in args.fault]
     gateway.start(args.host, args.rest_port, args.hub_port, ticks=args.trades is None)

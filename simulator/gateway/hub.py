@@ -24,6 +24,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 
 from simulator.gateway.market import Trade
 from simulator.gateway.tokens import Tokens
+from simulator.price_path import TICK
 
 RS = "\x1e"
 KEEP_ALIVE_SECONDS = 15.0
@@ -108,8 +109,13 @@ class Hub:
         if records:
             self.invoke("GatewayTrade", contract_id, records, lambda client: client.trades)
             last = records[-1]
-            quote = {"symbol": last["symbolId"], "lastPrice": last["price"], "lastUpdated": last["timestamp"]}
-            self.invoke("GatewayQuote", contract_id, quote, lambda client: client.quotes)
+            symbol, bid = last["symbolId"], last["price"] - (0 if last["type"] else TICK)
+            # As at the real one a quote names only what has changed.
+            for quote in (
+                {"symbol": symbol, "lastPrice": last["price"], "lastUpdated": last["timestamp"]},
+                {"symbol": symbol, "bestBid": bid, "bestAsk": bid + TICK, "timestamp": last["timestamp"]},
+            ):
+                self.invoke("GatewayQuote", contract_id, quote, lambda client: client.quotes)
 
     def invoke(
         self, target: str, contract_id: str, data: object, wanted: Callable[[Client], set[str]] = lambda c: c.trades

@@ -24,7 +24,10 @@ ROLL_BEFORE_EXPIRY = timedelta(days=4)
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What the gateway tells about a contract. `shift` in points and `seed_shift` make its price path its own."""
+    """What the gateway tells about a contract. `shift` in points and `seed_shift` make its price path its own.
+
+    `is_active`: whether its root means this one now; a roll makes another one active.
+    """
 
     root: str
     name: str
@@ -33,6 +36,7 @@ class Contract:
     tick_value: float
     shift: float = 0.0
     seed_shift: int = 0
+    is_active: bool = True
 
     def record(self) -> dict[str, Any]:
         """The contract as the API writes it."""
@@ -42,7 +46,7 @@ class Contract:
             "description": self.description,
             "tickSize": TICK,
             "tickValue": self.tick_value,
-            "activeContract": True,
+            "activeContract": self.is_active,
             "symbolId": self.contract_id.removeprefix("CON.").rpartition(".")[0],
         }
 

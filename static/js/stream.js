@@ -2,13 +2,12 @@
 
    A browser opens few connections to one host, over all its tabs, so a stream a tab would soon starve the pages. */
 
-const ADDRESS = "/api/stream?topics=signals";
-const TOPICS = ["signals", "resync"];
-const NAME = "signalbook-stream";
 const HIDDEN_MS = 60_000;
 const REFUSED_MS = 30_000;
 
-const channel = navigator.locks && "BroadcastChannel" in window ? new BroadcastChannel(NAME) : null; // not over plain http
+let topics = ["signals"];
+let name = "signalbook-stream";
+let channel = null;
 let [onChange, onState] = [() => {}, () => {}];
 let state = "away";
 let lastId = "";
@@ -16,9 +15,12 @@ let source = null;
 let stay = null; // aborted when this tab no longer wants to hear
 let timer = null;
 
-/** Call `changed()` when something may have changed, `stated("live" | "reconnecting" | "away")` when the stream's state does. */
-export function listen(changed, stated) {
-  [onChange, onState] = [changed, stated];
+/** Call `changed(topic, data)` when something may have changed, without arguments when it is not known what, and
+    `stated("live" | "reconnecting" | "away")` when the stream's state does. Tabs of the same topics share a stream. */
+export function listen(changed, stated, wanted = topics) {
+  [onChange, onState, topics] = [changed, stated, wanted];
+  name = `signalbook-stream ${topics.join(" ")}`;
+  channel = navigator.locks && "BroadcastChannel" in window ? new BroadcastChannel(name) : null; // not over plain http
   channel?.addEventListener("message", ({ data }) => (data.ask ? source && channel.postMessage({ state }) : hear(data)));
   document.addEventListener("visibilitychange", () => {
     clearTimeout(timer);
@@ -37,7 +39,7 @@ function start() {
   const { signal } = stay;
   if (!channel) return lead();
   channel.postMessage({ ask: true });
-  navigator.locks.request(NAME, { signal }, () => new Promise((release) => {
+  navigator.locks.request(name, { signal }, () => new Promise((release) => {
     signal.addEventListener("abort", release);
     lead();
   })).catch(() => {}); // the queue was left before the lead came
@@ -53,11 +55,16 @@ function stop() {
 }
 
 function lead() {
-  source = new EventSource(lastId ? `${ADDRESS}&last_event_id=${encodeURIComponent(lastId)}` : ADDRESS);
+  const asked = new URLSearchParams({ topics: topics.join(",") });
+  if (lastId) asked.set("last_event_id", lastId);
+  source = new EventSource(`/api/stream?${asked}`);
   source.onopen = () => share({ state: "live", isChange: true }); // what came before it opened is not known
   source.onerror = onError;
-  for (const topic of TOPICS) {
-    source.addEventListener(topic, (event) => share({ state: "live", isChange: true, id: event.lastEventId }));
+  source.addEventListener("resync", (event) => share({ state: "live", isChange: true, id: event.lastEventId }));
+  for (const topic of new Set(topics.map((each) => each.split(":")[0]))) {
+    source.addEventListener(topic, (event) => {
+      share({ state: "live", isChange: true, id: event.lastEventId, topic, data: JSON.parse(event.data) });
+    });
   }
 }
 
@@ -80,5 +87,5 @@ function hear(message) {
     state = message.state;
     onState(state);
   }
-  if (message.isChange) onChange();
+  if (message.isChange) onChange(message.topic, message.data);
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from flask_openapi3 import OpenAPI
 from playwright.sync_api import Page, expect
 
 from core.clock import SystemClock
@@ -15,6 +17,7 @@ from database import bars
 from database.bars import Contract
 from database.engine import Database
 from tests.browser.conftest import PHONE, Screen
+from tests.support_feed import wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -68,6 +71,31 @@ def test_a_new_price_moves_the_candle_without_a_reload(screen: Screen, db: Datab
     with db.transaction() as cur:
         bars.save_feed_state(cur, "market", {"is_connected": True, "forming": forming})
     expect(page.locator("[data-last]")).to_have_text("25009.75", timeout=15_000)
+
+
+@pytest.mark.usefixtures("operator", "market")
+def test_the_stream_moves_candle_and_quote_and_the_page_asks_for_no_bars(screen: Screen, app: OpenAPI) -> None:
+    page = opened(screen)
+    hub = app.extensions["signalbook.hub"]
+    wait_for(lambda: hub.count() == 1)
+    expect(page.locator("[data-way]")).to_have_text("live")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    at = SystemClock().now().replace(second=0, microsecond=0).timestamp()
+    for close in (25_010.25, 25_011.5):
+        told = {
+            "forming": {"1m": [at, 25_001, 25_012, 25_000, close, 14]},
+            "quote": {"bid": close - 0.25, "ask": close},
+        }
+        hub.publish_notification("forming", json.dumps({"contract_id": CONTRACT} | told))
+        expect(page.locator("[data-last]")).to_have_text(f"{close:.2f}")
+        expect(page.locator("[data-bid]")).to_have_text(f"{close - 0.25:.2f}")
+    assert not [url for url in asked if "/bars" in url]
+    page.get_by_role("button", name="UTC").click()
+    expect(page.locator("[data-summary]")).to_contain_text("UTC")
+    with page.expect_request(lambda request: "changed_since" in request.url):
+        told = {"contract_id": CONTRACT, "bars": [["1m", "2026-11-18T15:00:00+00:00", 0]]}
+        hub.publish_notification("bars", json.dumps(told))
 
 
 @pytest.mark.usefixtures("operator", "market")

@@ -1,6 +1,7 @@
 """The hub: hands what happened to every open stream, and replays what a stream has missed.
 
-An event says that something changed, never what it is now: a reader fetches the page or the data again. Ids carry the
+An event says that something changed, not what it is now: a reader fetches the page or the data again. Only fleeting
+events, of bars that change several times a second, say it all themselves. Ids carry the
 epoch of the process, so that after a restart nobody takes an old id for "nothing new".
 """
 
@@ -22,15 +23,22 @@ RING = 500
 CLIENT_QUEUE = 100
 STREAMS_A_USER = 3
 RESYNC = "resync"
+FLEETING = frozenset({"forming"})
+"""Topics that are not replayed: the next event says it all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. `id` is `<epoch>-<number>`."""
+    """One thing that happened. `id` is `<epoch>-<number>`; `key` what it happened to, where streams may ask for one."""
 
     id: str
     topic: str
     data: str
+    key: str = ""
+
+    def is_for(self, topics: frozenset[str]) -> bool:
+        """Whether a stream of these topics hears it."""
+        return self.topic == RESYNC or self.topic in topics or f"{self.topic}:{self.key}" in topics
 
     def encode(self) -> bytes:
         """The event as text/event-stream."""
@@ -57,13 +65,14 @@ class Hub:
         self._users: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def publish(self, topic: str, data: Any) -> None:
-        """Tell every stream of the topic. A stream whose queue is full is ended, not waited for."""
+    def publish(self, topic: str, data: Any, key: str = "") -> None:
+        """Tell every stream of the topic, or of `topic:key`. A stream whose queue is full is ended, not waited for."""
         with self._lock:
-            event = self._next(topic, json.dumps(data, separators=(",", ":")))
-            self._ring.append(event)
+            event = self._next(topic, json.dumps(data, separators=(",", ":")), key)
+            if topic not in FLEETING:
+                self._ring.append(event)
             for client in self._clients:
-                if topic in client.topics or topic == RESYNC:
+                if event.is_for(client.topics):
                     try:
                         client.waiting.put_nowait(event)
                     except queue.Full:
@@ -72,7 +81,8 @@ class Hub:
     def publish_notification(self, topic: str, payload: str) -> None:
         """A NOTIFY of the database: its payload, or `resync` after a gap in listening (an empty payload)."""
         if payload:
-            self.publish(topic, json.loads(payload))
+            data = json.loads(payload)
+            self.publish(topic, data, data.get("contract_id", "") if isinstance(data, dict) else "")
         else:
             self.publish(RESYNC, None)
 
@@ -112,9 +122,9 @@ class Hub:
         if epoch != self._epoch or not number.isdecimal() or int(number) < oldest - 1:
             return [self._next(RESYNC, "null")]
         later = [event for event in self._ring if int(event.id.partition("-")[2]) > int(number)]
-        missed = [event for event in later if event.topic in topics or event.topic == RESYNC]
+        missed = [event for event in later if event.is_for(topics)]
         return missed if len(missed) < CLIENT_QUEUE else [self._next(RESYNC, "null")]
 
-    def _next(self, topic: str, data: str) -> Event:
+    def _next(self, topic: str, data: str, key: str = "") -> Event:
         self._number += 1
-        return Event(f"{self._epoch}-{self._number}", topic, data)
+        return Event(f"{self._epoch}-{self._number}", topic, data, key)

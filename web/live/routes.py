@@ -20,7 +20,8 @@ from web.services import Services, services
 
 blueprint = APIBlueprint("live", __name__, abp_tags=[Tag(name="live")])
 
-TOPICS = frozenset({"signals"})
+TOPICS = frozenset({"signals", "bars", "forming"})
+MOST_TOPICS = 20
 RETRY_MS = 2000
 LOOK_SECONDS = 1.0
 COMMENT_SECONDS = 15.0
@@ -41,9 +42,12 @@ def channels(app: Flask) -> dict[str, Callable[[str], None]]:
 
 @blueprint.get("/api/stream", summary="Server-sent events: what changes, as it changes")
 def stream() -> Response:
-    """Events of the topics asked for, from `Last-Event-ID` on; ends by itself after ten minutes or at a drain."""
+    """Events of the topics asked for, from `Last-Event-ID` on; ends by itself after ten minutes or at a drain.
+
+    Topics are `signals`, `bars` and `forming`; the latter two of one contract as `bars:CONTRACT`.
+    """
     topics = frozenset(filter(None, request.args.get("topics", "signals").split(",")))
-    if not topics <= TOPICS:
+    if not {topic.partition(":")[0] for topic in topics} <= TOPICS or len(topics) > MOST_TOPICS:
         raise InvalidInputError("topics: must be some of " + ", ".join(sorted(TOPICS)), field="topics")
     opened = ExitStack()
     hub = cast(Hub, current_app.extensions["signalbook.hub"])
