@@ -105,18 +105,34 @@ def _texts(values: Iterable[str]) -> str:
 
 
 def _notify(cur: Cursor, changed: Sequence[ChangedBar]) -> None:
-    """One notification a contract: [timeframe, first label, highest revision] of each series, a hint where to look."""
+    """One notification a contract: [timeframe, first label, highest revision] of each series, a hint where to look.
+
+    Analysis gets the same as rows, which cannot be lost.
+    """
     series: dict[tuple[str, Timeframe], tuple[datetime, int]] = {}
     for bar in changed:
         key = (bar.contract_id, bar.timeframe)
         first, revision = series.get(key, (bar.starts_at, 0))
         series[key] = (min(first, bar.starts_at), max(revision, bar.revision))
+    _note_changes(cur, {key: first for key, (first, _) in series.items()})
     by_contract: dict[str, list[list[object]]] = {}
     for (contract_id, timeframe), (first, revision) in series.items():
         by_contract.setdefault(contract_id, []).append([str(timeframe), first.isoformat(), revision])
     for contract_id, told in by_contract.items():
         payload = json.dumps({"contract_id": contract_id, "bars": told})
         cur.execute(SQL.notify_bars, {"payload": payload if len(payload) < NOTIFY_LIMIT else ""})
+
+
+def _note_changes(cur: Cursor, firsts: Mapping[tuple[str, Timeframe], datetime]) -> None:
+    if not firsts:
+        return
+    given = {
+        "contract_ids": _texts(contract_id for contract_id, _ in firsts),
+        "units": _plain(int(timeframe.unit) for _, timeframe in firsts),
+        "values": _plain(timeframe.value for _, timeframe in firsts),
+        "firsts": _plain(first.isoformat() for first in firsts.values()),
+    }
+    cur.execute(SQL.note_changes, given)
 
 
 def list_bars(cur: Cursor, contract_id: str, timeframe: Timeframe, *, before: datetime, limit: int) -> list[Bar]:
