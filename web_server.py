@@ -11,6 +11,7 @@ from dataclasses import replace
 from flask_openapi3 import Info, OpenAPI
 from prometheus_client import REGISTRY
 
+import analysis.routes
 import database.cli
 import ingestion.cli
 import ingestion.routes
@@ -57,8 +58,7 @@ def create_app(settings: Settings | None = None, db: Database | None = None) -> 
     app.extensions["telemetry"] = telemetry.parts.build(settings, services.db, services.clock)
     app.extensions.update(signalbook=services, waves=waves.parts.build(settings, services.db, services.clock))
     app.extensions["market_data"] = market_data.build(settings, services.db, services.clock)
-    app.config["SECRET_KEY"] = services.secrets["secret_key"]
-    app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
+    app.config.update(SECRET_KEY=services.secrets["secret_key"], MAX_CONTENT_LENGTH=1024 * 1024)
     for init in (
         request_log.init_request_log,
         errors.init_errors,
@@ -71,6 +71,7 @@ def create_app(settings: Settings | None = None, db: Database | None = None) -> 
     ):
         init(app)
     _register(app, settings)
+    analysis.routes.init_analysis(app, settings, services.db, services.clock)
     return app
 
 
@@ -102,14 +103,14 @@ def serve(settings: Settings) -> None:
     market: market_data.MarketData = app.extensions["market_data"]
     jobs = (*JOBS, *market.jobs, *waves.parts.jobs(settings)) if settings.role != "web" else ()
     scheduler = Scheduler(db, jobs, wait_for=keeper.ready)
-    feed = waves.parts.feed(app.extensions["waves"], keeper.ready)
+    feed, analyst = waves.parts.feed(app.extensions["waves"], keeper.ready), app.extensions["analysis"]
     listener = Listener(db, {"webhook_tokens": intake.door.refresh, **live.channels(app)}, wait_for=keeper.ready)
     readiness.register(services, keeper=keeper, scheduler=scheduler, intake=intake.check, feed=market.check)
-    services.checks["waves"] = lambda: Check(*feed.check())
+    services.checks.update(waves=lambda: Check(*feed.check()), analysis=lambda: Check(*analyst.check()))
     admission = Admission(assets.wrap_static(app, app.wsgi_app), services.draining)
     server = Server(admission, services.draining, settings)
     intake.start(REGISTRY)
-    for part in (keeper, scheduler, listener, feed):
+    for part in (keeper, scheduler, listener, feed, analyst):
         part.start()
     try:
         server.run()
@@ -117,7 +118,7 @@ def serve(settings: Settings) -> None:
         services.draining.set()
         market.stop()
         intake.stop()
-        for part in (feed, scheduler, listener, keeper):
+        for part in (analyst, feed, scheduler, listener, keeper):
             part.stop()
         db.close()
         log.info("stopped")

@@ -47,6 +47,7 @@ PURE = (
     "analysis/config.py",
     "analysis/coordination/rules.py",
     "analysis/ema_cross.py",
+    "analysis/presenting.py",
     "analysis/registry.py",
     "analysis/trend/machine.py",
     "analysis/trend/rules.py",

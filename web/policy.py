@@ -43,6 +43,8 @@ POLICY = {
     "waves_pages": Access.LOGIN,
     "market": Access.LOGIN,
     "market_pages": Access.LOGIN,
+    "analysis": Access.LOGIN,
+    "analysis_pages": Access.LOGIN,
 }
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 API_PREFIX = "/api/"

@@ -29,6 +29,7 @@ const chart = createChart(region.querySelector("[data-chart]"), {
 });
 const digits = (String(tick).split(".")[1] ?? "").length;
 const candles = chart.addSeries(CandlestickSeries, { priceFormat: { type: "price", precision: digits, minMove: Number(tick) } });
+region.querySelector("[data-chart]").candles = candles; // for the marks
 const volume = chart.addSeries(HistogramSeries, { priceScaleId: "", priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false });
 volume.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
 
