@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from core.records import Timeframe, microseconds
+from core.records import Timeframe, Unit, microseconds
 from database.bars import Contract
 
 WORDS: Mapping[str, str] = {
@@ -22,6 +22,12 @@ TREND_WORDS: Mapping[str, str] = {"bullish": "Bullish", "bearish": "Bearish", "n
 def word(signal_type: str) -> str:
     """A signal type as people read it; one that we have no word for with its own."""
     return WORDS.get(signal_type, signal_type.replace("_", " ").capitalize())
+
+
+def date_label(row: Any) -> str | None:
+    """The exchange's date by which a bar of days or longer is named; None for shorter bars, which begin at an instant."""
+    is_dated = row.timeframe is not None and Timeframe.parse(row.timeframe).unit >= Unit.DAY
+    return f"{row.at:%Y-%m-%d}" if is_dated else None
 
 
 def lag_seconds(row: Any) -> float:

@@ -105,7 +105,7 @@ class Analyst:
         self._say("warn" if failed else "pass", failed[0] if failed else "up to date")
 
     def _analyse(self, contract_id: str, timeframe: Timeframe) -> None:
-        """Until nothing is left; what is found on the way is coordinated in between."""
+        """Until nothing is left of one series."""
         while not self._stop.is_set():
             done = series.advance(self._db, contract_id, timeframe, self._plan.watches)
             self.state.bars += done.bars

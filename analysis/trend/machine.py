@@ -50,9 +50,9 @@ class TrendAnalyzer:
         self._found = []
         if self._bars:
             self._process(c, self._bars[-1])
-        for each in {id(one): one for one in (self._peak, self._trough, self._last) if one}.values():
-            if self._bars:
-                each.absorb(self._bars[-1])
+            for each in (self._peak, self._trough, self._last):
+                if each is not None:
+                    each.absorb(self._bars[-1])
         self._bars = (*self._bars[-1:], c)
         return self._found
 
