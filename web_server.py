@@ -11,6 +11,7 @@ from dataclasses import replace
 from flask_openapi3 import Info, OpenAPI
 from prometheus_client import REGISTRY
 
+import analysis.routes
 import database.cli
 import ingestion.cli
 import ingestion.routes
@@ -72,6 +73,7 @@ def create_app(settings: Settings | None = None, db: Database | None = None) -> 
         init(app)
     _register(app, settings)
     operations.parts.init_operations(app, settings, services.db, services.clock)
+    analysis.routes.init_analysis(app, settings, services.db, services.clock)
     return app
 
 
@@ -104,14 +106,15 @@ def serve(settings: Settings) -> None:
     ops: operations.parts.Operations = app.extensions["operations"]
     jobs = ops.jobs((*JOBS, *market.jobs, *waves.parts.jobs(settings)), intake.journal.stats)
     scheduler = Scheduler(db, jobs, wait_for=keeper.ready)
+    analyst = app.extensions["analysis"]
     feed, sentry = waves.parts.feed(app.extensions["waves"], keeper.ready), ops.sentry(keeper.ready)
     listener = Listener(db, {"webhook_tokens": intake.door.refresh, **live.channels(app)}, wait_for=keeper.ready)
     readiness.register(services, keeper=keeper, scheduler=scheduler, intake=intake.check, feed=market.check)
-    readiness.watch(services, waves=feed.check, **ops.checks())
+    readiness.watch(services, waves=feed.check, analysis=analyst.check, **ops.checks())
     server = Server(Admission(assets.wrap_static(app, app.wsgi_app), services.draining), services.draining, settings)
     intake.start(REGISTRY)
     market.start(REGISTRY, keeper.ready)
-    for part in (keeper, scheduler, listener, feed, sentry):
+    for part in (keeper, scheduler, listener, feed, sentry, analyst):
         part.start()
     try:
         server.run()
@@ -119,7 +122,7 @@ def serve(settings: Settings) -> None:
         services.draining.set()
         market.stop()
         intake.stop()
-        for part in (sentry, feed, scheduler, listener, keeper):
+        for part in (analyst, sentry, feed, scheduler, listener, keeper):
             part.stop()
         db.close()
         log.info("stopped")

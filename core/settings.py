@@ -25,7 +25,11 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 TRADINGVIEW_ADDRESSES = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")
 PLACEHOLDERS = ("change-me", "changeme", "<", "your-", "placeholder", "example-secret")
 OWN_PREFIXES = ("SIGNALBOOK_", "WEBHOOK_")
-YAML_SECTIONS = {"database": {"dsn_template", "password_env_var"}, "market": {"contracts", "timeframes"}}
+YAML_SECTIONS = {
+    "database": {"dsn_template", "password_env_var"},
+    "market": {"contracts", "timeframes"},
+    "analysis": {"analyzers", "rules"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +352,8 @@ class Settings:
     max_trades_per_15min: int
     testing: bool
     crash_at: tuple[str, int] | None
+    analysis: Mapping[str, Any] = field(default_factory=dict)
+    """The section of that name in config/settings.yaml, as it stands there."""
 
     @property
     def is_embedded(self) -> bool:
@@ -395,7 +401,7 @@ def load_settings(
     values = {setting.name.lower(): _read(setting, given) for setting in SETTINGS}
     if values["database_url"] is None:
         values["database_url"] = _dsn_of(database, given)
-    settings = Settings(**values)
+    settings = Settings(**values, analysis=sections.get("analysis") or {})
     if not settings.demo and any(ipaddress.ip_address(address).is_loopback for address in settings.webhook_allow):
         raise MisconfiguredError("WEBHOOK_ALLOW: loopback is allowed with DEMO=1 only", field="WEBHOOK_ALLOW")
     if settings.crash_at and not settings.testing:

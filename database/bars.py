@@ -97,15 +97,19 @@ def _quoted(value: str) -> str:
 
 
 def _notify(cur: Cursor, changed: Iterable[Any]) -> None:
-    """One notification a contract: [timeframe, first label, highest revision] of each series, a hint where to look."""
-    series: dict[tuple[str, str], tuple[datetime, int]] = {}
+    """One notification a contract: [timeframe, first label, highest revision] of each series, a hint where to look.
+
+    Analysis gets the same as rows, which cannot be lost.
+    """
+    series: dict[tuple[str, Timeframe], tuple[datetime, int]] = {}
     for row in changed:
-        key = (row.contract_id, str(Timeframe(Unit(row.timeframe_unit), row.timeframe_value)))
+        key = (row.contract_id, Timeframe(Unit(row.timeframe_unit), row.timeframe_value))
         first_at, revision = series.get(key, (row.first_at, 0))
         series[key] = (min(first_at, row.first_at), max(revision, row.revision))
+    _note_changes(cur, {key: first_at for key, (first_at, _) in series.items()})
     by_contract: dict[str, list[list[object]]] = {}
     for (contract_id, timeframe), (first_at, revision) in series.items():
-        by_contract.setdefault(contract_id, []).append([timeframe, first_at.isoformat(), revision])
+        by_contract.setdefault(contract_id, []).append([str(timeframe), first_at.isoformat(), revision])
     for contract_id, told in by_contract.items():
         payload = json.dumps({"contract_id": contract_id, "bars": told})
         cur.execute(SQL.notify_bars, {"payload": payload if len(payload) < NOTIFY_LIMIT else ""})
@@ -119,6 +123,18 @@ def tell_forming(
     payload = to_json({"contract_id": contract_id, "forming": dict(forming), "quote": dict(quote)})
     if len(payload) < NOTIFY_LIMIT:
         cur.execute(SQL.notify_forming, {"payload": payload})
+
+
+def _note_changes(cur: Cursor, firsts: Mapping[tuple[str, Timeframe], datetime]) -> None:
+    if not firsts:
+        return
+    given = {
+        "contract_ids": _texts(contract_id for contract_id, _ in firsts),
+        "units": _plain(int(timeframe.unit) for _, timeframe in firsts),
+        "values": _plain(timeframe.value for _, timeframe in firsts),
+        "firsts": _plain(first.isoformat() for first in firsts.values()),
+    }
+    cur.execute(SQL.note_changes, given)
 
 
 def list_bars(cur: Cursor, contract_id: str, timeframe: Timeframe, *, before: datetime, limit: int) -> list[Bar]:

@@ -56,6 +56,7 @@ PARTS = (
     Part("/automated-signals", "Signals", "Every signal and trade as it truly is: status, prices, excursions in R."),
     Part("/automated-signals-telemetry", "Deliveries", "Each alert byte for byte, and what was understood of it."),
     Part("/market-data", "Market data", "Contracts, bars and the feed, with every hole in them."),
+    Part("/analysis", "Analysis", "Trend starts on every timeframe, and where timeframes agree."),
     Part("/hybrid-sync", "Sync", "Gaps, health scores, and what was repaired from which evidence."),
     Part("/params", "Waves", "Strategy parameters per exchange, their history and overrides."),
     Part("/connect", "Connect", "The webhook address for TradingView and whether alerts arrive."),

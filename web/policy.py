@@ -50,6 +50,8 @@ POLICY = {
     "market": Access.LOGIN,
     "market_pages": Access.LOGIN,
     "operations_pages": Access.LOGIN,
+    "analysis": Access.LOGIN,
+    "analysis_pages": Access.LOGIN,
 }
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 API_PREFIX = "/api/"

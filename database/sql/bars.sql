@@ -35,6 +35,10 @@ SELECT pg_notify('bars', %(payload)s);
 -- name: notify_forming
 -- Tell every process how far the open bars of a contract have got.
 SELECT pg_notify('forming', %(payload)s);
+-- name: note_changes
+-- Remember, in the same transaction, from which label on analysis has to read each series.
+INSERT INTO bar_changes (contract_id, timeframe_unit, timeframe_value, first_at)
+SELECT * FROM unnest(%(contract_ids)s::text[], %(units)s::integer[], %(values)s::integer[], %(firsts)s::timestamptz[]);
 
 -- name: list_bars
 -- The newest bars of a series before an instant, at most so many, oldest first.

@@ -17,6 +17,7 @@ export function marketChart(box, seconds, tick) {
     timeScale: { borderVisible: false, timeVisible: !isDaily, secondsVisible: seconds < 60, rightOffset: 6 },
   });
   const candles = chart.addSeries(CandlestickSeries, { priceFormat: { type: "price", precision: digits, minMove: Number(tick) } });
+  box.candles = candles; // for the marks
   const volume = chart.addSeries(HistogramSeries, { priceScaleId: "", priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false });
   volume.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
   let [up, down] = ["", ""];

@@ -20,7 +20,7 @@ from web.services import Services, services
 
 blueprint = APIBlueprint("live", __name__, abp_tags=[Tag(name="live")])
 
-TOPICS = frozenset({"signals", "bars", "forming"})
+TOPICS = frozenset({"signals", "bars", "forming", "analysis"})
 MOST_TOPICS = 20
 RETRY_MS = 2000
 LOOK_SECONDS = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from database.migrate import run_sql
 
 revision = "0012"
-down_revision = "0008"
+down_revision = "0011"
 
 UP = """
 ALTER TABLE users

@@ -1,0 +1,1 @@
+"""Bars become detected signals, one timeframe at a time, and their agreement becomes coordinated signals."""

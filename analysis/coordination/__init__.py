@@ -1,0 +1,1 @@
+"""Agreement of signals across timeframes."""
