@@ -21,6 +21,7 @@ CRITICAL_MINUTES: Final = 10.0
 ALERTS_ALLOWED: Final = 15
 ALERT_WINDOW: Final = timedelta(minutes=3)
 LEAST_ARRIVALS: Final = 5
+LEAST_FOR_A_HABIT: Final = 20
 HABIT_FACTOR: Final = 8.0
 QUIET_HABIT_FACTOR: Final = 3.0
 
@@ -74,16 +75,16 @@ def find_silent_kinds(
 ) -> list[Outage]:
     """Kinds of event that have stayed away far longer than is their habit, while others still arrive.
 
-    A kind has a habit once it has come `LEAST_ARRIVALS` times; it is silent after eight of its usual pauses and more
-    than its longest one.
+    A kind has a habit once it has come more than `LEAST_FOR_A_HABIT` times; it is silent after eight of its usual pauses
+    and twice its longest one.
     """
     found = []
     heard = [times[-1] for times in arrivals.values() if times]
     for kind, times in sorted(arrivals.items()):
         pauses = [calendar.open_minutes_between(one, other) for one, other in pairwise(times)]
-        if len(pauses) < LEAST_ARRIVALS:
+        if len(pauses) < LEAST_FOR_A_HABIT:
             continue
-        limit = max(HABIT_FACTOR * median(pauses), 1.5 * max(pauses), SILENT_MINUTES)
+        limit = max(HABIT_FACTOR * median(pauses), 2 * max(pauses), SILENT_MINUTES)
         # Only what was silent while others spoke: a silence of all is an outage of the sender, told as such.
         minutes = calendar.open_minutes_between(times[-1], min(until, max(heard)))
         if minutes > limit:
