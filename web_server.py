@@ -12,6 +12,7 @@ from flask_openapi3 import Info, OpenAPI
 from prometheus_client import REGISTRY
 
 import database.cli
+import hybrid_sync.routes
 import ingestion.cli
 import ingestion.routes
 import telemetry.cli
@@ -80,14 +81,14 @@ def _register(app: OpenAPI, settings: Settings) -> None:
     app.register_blueprint(metrics.blueprint)
     if settings.role != "worker":
         own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint, telemetry.routes.webhook)
-        for blueprint in (*own, telemetry.routes.pages, waves.routes.pages, ingestion.routes.pages):
+        features = (telemetry.routes, waves.routes, ingestion.routes, hybrid_sync.routes)
+        for blueprint in (*own, *(feature.pages for feature in features)):
             app.register_blueprint(blueprint)
-        own_api = (telemetry.routes.api, dashboards.signals_api, live.blueprint)
-        for described in (*own_api, waves.routes.api, ingestion.routes.api):
+        for described in (dashboards.signals_api, live.blueprint, *(feature.api for feature in features)):
             app.register_api(described)
         auth.csrf.exempt(telemetry.routes.webhook)
-    features = (*telemetry.cli.COMMANDS, *ingestion.cli.COMMANDS)
-    for group in (database.cli.db_commands, *features, *web.cli.COMMANDS, *doctor.COMMANDS):
+    commands = (*telemetry.cli.COMMANDS, *ingestion.cli.COMMANDS)
+    for group in (database.cli.db_commands, *commands, *web.cli.COMMANDS, *doctor.COMMANDS):
         app.cli.add_command(group)
 
 
@@ -100,8 +101,8 @@ def serve(settings: Settings) -> None:
     intake: Telemetry = app.extensions["telemetry"]
     keeper = DatabaseKeeper(db, embedded, on_ready=lambda: _prepare(db, settings, intake))
     market: market_data.MarketData = app.extensions["market_data"]
-    jobs = (*JOBS, *market.jobs, *waves.parts.jobs(settings)) if settings.role != "web" else ()
-    scheduler = Scheduler(db, jobs, wait_for=keeper.ready)
+    jobs = (*JOBS, *market.jobs, *waves.parts.jobs(settings), *hybrid_sync.routes.jobs(settings))
+    scheduler = Scheduler(db, jobs if settings.role != "web" else (), wait_for=keeper.ready)
     feed = waves.parts.feed(app.extensions["waves"], keeper.ready)
     listener = Listener(db, {"webhook_tokens": intake.door.refresh, **live.channels(app)}, wait_for=keeper.ready)
     readiness.register(services, keeper=keeper, scheduler=scheduler, intake=intake.check, feed=market.check)

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.errors import NotFoundError
 from core.lifecycle import Kind, LifecycleEvent, Source
-from database import events
+from database import events, states
 from database.engine import Cursor
 from database.event_rows import event_of
 from database.queries import queries
@@ -30,6 +30,7 @@ def append_repairs(cur: Cursor, repairs: Sequence[LifecycleEvent]) -> list[Lifec
     keys = sorted({(repair.stream, repair.trade_id) for repair in repairs})
     if not keys:
         return []
+    states.lock_facts(cur, keys)  # first, so that two cycles at once do not both take a repair for new
     revoked = _list_revoked(cur, keys)
     wanted = [repair for repair in repairs if (repair.event_key, repair.source.rank) not in revoked]
     held = _list_held(cur, wanted)

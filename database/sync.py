@@ -183,10 +183,10 @@ def list_arrivals(cur: Cursor, stream: str, since: datetime, until: datetime) ->
     return cur.fetchall()
 
 
-def count_open_trades(cur: Cursor, stream: str, since: datetime) -> int:
-    """Trades of a stream that are being followed."""
-    cur.execute(SQL.count_open_trades, {"stream": stream, "since": since})
-    return int(cur.fetchone().total)
+def list_followed(cur: Cursor, stream: str, since: datetime) -> list[Any]:
+    """(starts_at, ends_at, is_over) of the trades of a stream that were followed since an instant."""
+    cur.execute(SQL.list_followed, {"stream": stream, "since": since})
+    return cur.fetchall()
 
 
 def save_outage(cur: Cursor, outage: Mapping[str, Any], now: datetime) -> bool:

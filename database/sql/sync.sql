@@ -178,7 +178,7 @@ GROUP BY 1 ORDER BY 1;
 
 -- name: list_arrivals
 -- When deliveries of a stream came in, and of what kind, oldest first; imports and backfills are not arrivals.
-SELECT received_at, dialect, fused_event ->> 'event_type' AS event_type
+SELECT received_at, dialect, coalesce(fused_event ->> 'event_type', raw_payload ->> 'event_type') AS event_type
 FROM telemetry_automated_signals_log
 WHERE stream = %(stream)s AND source = 'webhook' AND received_at >= %(since)s AND received_at <= %(until)s
 ORDER BY received_at;
@@ -187,10 +187,11 @@ ORDER BY received_at;
 -- Streams that have been heard since an instant.
 SELECT DISTINCT stream FROM telemetry_automated_signals_log WHERE received_at >= %(since)s AND source = 'webhook' ORDER BY stream;
 
--- name: count_open_trades
--- How many trades of a stream are being followed.
-SELECT count(*) AS total FROM trade_states
-WHERE stream = %(stream)s AND status IN ('ACTIVE', 'BE_PROTECTED', 'BE_EXITED') AND last_received_at >= %(since)s;
+-- name: list_followed
+-- When the trades of a stream were followed: from entry to exit, or to the last word about them (is_over tells which).
+SELECT entry_time AS starts_at, coalesce(exit_at, last_mfe_slot, entry_time) AS ends_at, exit_at IS NOT NULL AS is_over
+FROM trade_states
+WHERE stream = %(stream)s AND entry_time IS NOT NULL AND updated_at >= %(since)s AND last_received_at >= %(since)s;
 
 -- name: save_outage
 -- A silence or a danger as it is known now; a later look lengthens or ends it.
