@@ -22,6 +22,7 @@ from database.engine import Database
 from database.events import append_events
 from hybrid_sync.cycle import CycleReport, run_cycle
 from hybrid_sync.healing.excursions import instant_of, minute_of, open_minutes
+from telemetry.history.rebuild import rebuild
 from tests.support_signals import START as NINE_THIRTY_ONE
 from tests.support_signals import add, event, mfe
 from tests.support_sync import World, deliver, rows, state_of, store_bars, sync_settings, without, world
@@ -131,6 +132,15 @@ def test_a_second_cycle_on_unchanged_data_writes_nothing(db: Database, torn: Wor
     again = cycle(db, torn.end + AGO)
     assert (again.written, again.minutes_healed, sum(again.fills.values())) == (0, 0, 0)
     assert contents(db) == before
+
+
+def test_a_rebuild_from_the_deliveries_keeps_every_repair(db: Database, torn: World) -> None:
+    cycle(db, torn.end + AGO)
+    assert rebuild(db, is_dry_run=True).is_unchanged
+    before = contents(db)["sync_audit_log"]
+    assert rebuild(db).is_unchanged
+    assert cycle(db, torn.end + AGO).minutes_healed == 0
+    assert contents(db)["sync_audit_log"] == before
 
 
 def test_a_dry_run_tells_the_same_and_writes_nothing(db: Database, torn: World) -> None:
@@ -316,9 +326,18 @@ def test_in_ten_thousand_interleavings_what_was_sent_wins(db: Database) -> None:
 
 
 def test_repair_and_live_write_race_on_one_trade_in_the_database(db: Database) -> None:
+    _race(db, 40)
+
+
+@pytest.mark.soak
+def test_ten_thousand_races_of_repair_and_live_write_in_the_database(db: Database) -> None:
+    _race(db, 10_000)
+
+
+def _race(db: Database, rounds: int) -> None:
+    """A sender and a repairer at once on one trade after the other."""
     lives = _lives()
     sent, wrong = lives[:4], lives[4:]
-    rounds = 40
     add(db, *(replace(sent[0], trade_id=f"T{n}") for n in range(rounds)))
 
     def write(events: list[LifecycleEvent], seed: int, *, is_repair: bool) -> None:
