@@ -54,7 +54,7 @@ class Rules:
 
 @dataclass(slots=True)
 class CycleReport:
-    """What a cycle did. Counts of gaps and fills are by type, scores from 0 to 100, None without signals."""
+    """What a cycle did. Gaps are all that are open, by type; fills by action; scores 0 to 100, None without signals."""
 
     scanned: int = 0
     attempted: int = 0
@@ -87,21 +87,6 @@ class CycleReport:
             "improvement": (self.health_after or 0) - (self.health_before or 0),
             "dry_run": self.is_dry_run,
         }
-
-    def add_gaps(self, findings: Iterable[Finding]) -> None:
-        """Count what a scan has found; phantoms do not count."""
-        for finding in findings:
-            if "phantom" not in finding.state.flags:
-                self.gaps_before.update(finding.judgement.gaps)
-                self.gaps_after.update(finding.judgement.gaps)
-
-    def replace_gaps(self, before: Iterable[Finding], after: Iterable[Finding]) -> None:
-        """Count anew what has been mended."""
-        for findings, sign in ((before, -1), (after, 1)):
-            for finding in findings:
-                for gap in finding.judgement.gaps if "phantom" not in finding.state.flags else ():
-                    self.gaps_after[gap] += sign
-        self.gaps_after = +self.gaps_after
 
     def line(self) -> str:
         """The one line of a cycle's log."""
@@ -162,11 +147,13 @@ def run_cycle(
             found += _scan(cur, chunk, rules, report)
     with db.transaction() as cur:
         report.health_before = sync.system_health(cur, since=now - WINDOW).score
+        report.gaps_before = _open_gaps(cur, now)
     for group in _chunks(found):
         with db.transaction(statement_timeout_ms=120_000) as cur:
             _mend(cur, group, rules, report)
     with db.transaction() as cur:
         report.health_after = sync.system_health(cur, since=now - WINDOW).score
+        report.gaps_after = _open_gaps(cur, now)
         sync.finish_cycle(
             cur,
             cycle_id,
@@ -205,6 +192,10 @@ def _rules(
     return Rules(now, due, frozenset(tiers), settings.sync_contracts, measured, calendar, since, actor)
 
 
+def _open_gaps(cur: Cursor, now: datetime) -> Counter[str]:
+    return Counter({gap: row.total for gap, row in sync.count_gaps(cur, now=now).items()})
+
+
 def _scan(cur: Cursor, keys: Sequence[Key], rules: Rules, report: CycleReport) -> list[Finding]:
     """Gather and decide for a chunk; puts on record what was found, and returns what can be mended."""
     withdrawn = _withdraw_contradicted(cur, keys, rules)
@@ -222,7 +213,6 @@ def _scan(cur: Cursor, keys: Sequence[Key], rules: Rules, report: CycleReport) -
     report.scanned += len(findings)
     report.withdrawn += withdrawn
     report.attempted += sum(bool(finding.plan.events) for finding in findings)
-    report.add_gaps(findings)
     return [finding for finding in findings if finding.plan.events]
 
 
@@ -278,7 +268,6 @@ def _mend(cur: Cursor, group: Sequence[Finding], rules: Rules, report: CycleRepo
     sync.save_health(cur, [_health_row(finding, is_mended=2 in rules.tiers) for finding in after], rules.now)
     sync.add_audit(cur, [*audit, *_attempts(after)], now=rules.now, actor=rules.actor)
     report.fills.update(row["action_type"] for row in audit)
-    report.replace_gaps(group, after)
 
 
 def _withdraw_contradicted(cur: Cursor, keys: Sequence[Key], rules: Rules) -> int:
