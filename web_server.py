@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 
 import analysis.routes
 import database.cli
+import hybrid_sync.routes
 import ingestion.cli
 import ingestion.routes
 import operations.parts
@@ -39,7 +40,7 @@ from web.services import Services
 from web.serving import doctor, health, metrics, readiness, request_log
 from web.serving.admission import Admission
 from web.serving.environment import ROOT, settings_of_environment
-from web.serving.first_start import first_start
+from web.serving.first_start import settle
 from web.serving.keys import load_secrets
 from web.serving.logs import REDACTOR, init_logging
 from web.serving.server import Server
@@ -56,9 +57,9 @@ def create_app(settings: Settings | None = None, db: Database | None = None) -> 
     REDACTOR.add(*services.secrets.values())
     info = Info(title="Signalbook", version=health.VERSION)
     app = OpenAPI("signalbook", info=info, root_path=str(ROOT), static_folder=None, **api.OPTIONS)
-    app.extensions["telemetry"] = telemetry.parts.build(settings, services.db, services.clock)
-    app.extensions.update(signalbook=services, waves=waves.parts.build(settings, services.db, services.clock))
-    app.extensions["market_data"] = market_data.build(settings, services.db, services.clock)
+    given = (settings, services.db, services.clock)
+    app.extensions.update(signalbook=services, telemetry=telemetry.parts.build(*given))
+    app.extensions.update(waves=waves.parts.build(*given), market_data=market_data.build(*given))
     app.config.update(SECRET_KEY=services.secrets["secret_key"], MAX_CONTENT_LENGTH=1024 * 1024)
     for init in (
         request_log.init_request_log,
@@ -72,8 +73,8 @@ def create_app(settings: Settings | None = None, db: Database | None = None) -> 
     ):
         init(app)
     _register(app, settings)
-    operations.parts.init_operations(app, settings, services.db, services.clock)
-    analysis.routes.init_analysis(app, settings, services.db, services.clock)
+    operations.parts.init_operations(app, *given)
+    analysis.routes.init_analysis(app, *given)
     return app
 
 
@@ -83,15 +84,16 @@ def _register(app: OpenAPI, settings: Settings) -> None:
     app.register_blueprint(metrics.blueprint)
     if settings.role != "worker":
         own = (auth.blueprint, pages.blueprint, api.blueprint, dashboards.blueprint, telemetry.routes.webhook)
-        for blueprint in (*own, telemetry.routes.pages, waves.routes.pages, ingestion.routes.pages):
+        features = (telemetry.routes, waves.routes, ingestion.routes, hybrid_sync.routes)
+        for blueprint in (*own, *(feature.pages for feature in features)):
             app.register_blueprint(blueprint)
-        own_api = (telemetry.routes.api, dashboards.signals_api, live.blueprint)
-        for described in (*own_api, waves.routes.api, ingestion.routes.api):
+        for described in (dashboards.signals_api, live.blueprint, *(feature.api for feature in features)):
             app.register_api(described)
         auth.csrf.exempt(telemetry.routes.webhook)
-    features = (*telemetry.cli.COMMANDS, *ingestion.cli.COMMANDS)
-    for group in (database.cli.db_commands, *features, *web.cli.COMMANDS, *doctor.COMMANDS):
-        app.cli.add_command(group)
+    for commands in (telemetry.cli.COMMANDS, ingestion.cli.COMMANDS, web.cli.COMMANDS, doctor.COMMANDS):
+        for group in commands:
+            app.cli.add_command(group)
+    app.cli.add_command(database.cli.db_commands)
 
 
 def serve(settings: Settings) -> None:
@@ -101,10 +103,11 @@ def serve(settings: Settings) -> None:
     app = create_app(settings, db)
     services: Services = app.extensions["signalbook"]
     intake: Telemetry = app.extensions["telemetry"]
-    keeper = DatabaseKeeper(db, embedded, on_ready=lambda: _prepare(db, settings, intake))
+    keeper = DatabaseKeeper(db, embedded, on_ready=lambda: settle(db, settings, intake.settle))
     market: market_data.MarketData = app.extensions["market_data"]
     ops: operations.parts.Operations = app.extensions["operations"]
-    jobs = ops.jobs((*JOBS, *market.jobs, *waves.parts.jobs(settings)), intake.journal.stats)
+    of_features = (*JOBS, *market.jobs, *waves.parts.jobs(settings), *hybrid_sync.routes.jobs(settings))
+    jobs = ops.jobs(of_features, intake.journal.stats)
     scheduler = Scheduler(db, jobs, wait_for=keeper.ready)
     analyst = app.extensions["analysis"]
     feed, sentry = waves.parts.feed(app.extensions["waves"], keeper.ready), ops.sentry(keeper.ready)
@@ -126,12 +129,6 @@ def serve(settings: Settings) -> None:
             part.stop()
         db.close()
         log.info("stopped")
-
-
-def _prepare(db: Database, settings: Settings, intake: Telemetry) -> None:
-    """Once the schema is up to date."""
-    first_start(db, settings)
-    intake.settle()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

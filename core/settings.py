@@ -11,6 +11,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -230,6 +231,17 @@ def _contracts(value: str) -> tuple[tuple[str, tuple[Timeframe, ...]], ...]:
     return tuple(found)
 
 
+def _sync_contracts(value: str) -> tuple[tuple[str, str, date], ...]:
+    """`MNQ1!=CON.F.US.MNQ.Z25, MNQ1!=CON.F.US.MNQ.H26@2025-12-15` as (symbol, contract, first day), by day."""
+    found: list[tuple[str, str, date]] = []
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        match = re.fullmatch(r"([0-9A-Z!:_]{1,40})=([A-Z0-9.]{1,40})(?:@(\d{4}-\d{2}-\d{2}))?", part)
+        if match is None:
+            raise ValueError("must look like MNQ1!=CON.F.US.MNQ.Z25, MNQ1!=CON.F.US.MNQ.H26@2025-12-15")
+        found.append((match[1], match[2], date.fromisoformat(match[3]) if match[3] else date.min))
+    return tuple(sorted(found, key=lambda mapping: (mapping[0], mapping[2])))
+
+
 def _addresses(value: str) -> tuple[str, ...]:
     """Addresses separated by commas; the word `tradingview` stands for TradingView's four."""
     found: list[str] = []
@@ -277,6 +289,7 @@ SETTINGS = (
     Setting("KEEP_DELIVERY_BODIES_DAYS", _days(365), "0", "days to keep raw bodies, at least 365; 0 for ever"),
     Setting("KEEP_BARS_DAYS", _days(30), "0", "days to keep bars below one hour, at least 30; 0 for ever"),
     Setting("KEEP_LOGS_DAYS", _days(1), "90", "days to keep rotated log files and the history of alarms; 0 for ever"),
+    Setting("SYNC_CONTRACTS", _sync_contracts, "", "contract of a chart symbol, MNQ1!=CON.F.US.MNQ.H26@2025-12-15"),
     Setting("LOG_LEVEL", _one_of(*LOG_LEVELS), "INFO", "DEBUG, INFO, WARNING or ERROR"),
     Setting("LOG_FILE", _optional_path, "", "file that gets the log as well as standard output"),
     Setting("ROLE", _one_of(*ROLES), "all", "all, web (no jobs) or worker (jobs, no pages)"),
@@ -334,6 +347,7 @@ class Settings:
     keep_delivery_bodies_days: int
     keep_bars_days: int
     keep_logs_days: int
+    sync_contracts: tuple[tuple[str, str, date], ...]
     log_level: str
     log_file: Path | None
     role: str

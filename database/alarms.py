@@ -79,7 +79,7 @@ def newest_bars(cur: Cursor, contract_ids: Iterable[str]) -> list[Any]:
 
 
 def system_health(cur: Cursor, since: datetime) -> Any:
-    """(score, open_gaps); None and None where nobody measures health."""
+    """(score, open_gaps) of the signals that are open or heard since then; no score where none has been measured."""
     cur.execute(SQL.system_health, {"since": since})
     return cur.fetchone()
 

@@ -169,7 +169,9 @@ def count_series_between(
 ) -> list[tuple[str, Timeframe, int]]:
     """(contract id, timeframe, bars labelled inside [start, end)) of every series that has any there."""
     cur.execute(SQL.count_series_between, {"contract_ids": list(contract_ids), "start": start, "end": end})
-    return [(row.contract_id, _timeframe(row.timeframe_unit, row.timeframe_value), row.bars) for row in cur.fetchall()]
+    return [
+        (row.contract_id, Timeframe(Unit(row.timeframe_unit), row.timeframe_value), row.bars) for row in cur.fetchall()
+    ]
 
 
 def count_bars_by_hour(

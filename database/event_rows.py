@@ -78,14 +78,23 @@ def event_of(row: Any) -> LifecycleEvent:
     for name in ("be_mfe_r", "no_be_mfe_r", "final_be_mfe_r", "final_no_be_mfe_r"):
         values[name] = _clamp(max, values[name])
     values["mae_r"] = _clamp(min, values["mae_r"])
-    if not isinstance(values["targets"], dict):
-        values["targets"] = None
+    targets = values["targets"]
+    values["targets"] = _numbers(targets) if isinstance(targets, dict) else None
     if row.receipt_id is None and values["session_label"] is None:
         values["session_label"] = row.session
     values["direction"] = _SIDES.get((row.direction or "").lower())
     return LifecycleEvent(
         kind=Kind(row.event_type), source=Source(row.data_source), warnings=tuple(row.warnings), **values
     )
+
+
+def _numbers(document: dict[str, Any]) -> dict[str, Any]:
+    """Prices as they were sent: the row keeps a fraction as text, so that no digit is lost."""
+    return {name: float(value) if _is_number(value) else value for name, value in document.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, str) and value.replace(".", "", 1).isdecimal()
 
 
 def _clamp(choose: Any, value: Decimal | None) -> Decimal | None:

@@ -56,3 +56,11 @@ class ConnectionQuery(BaseModel):
 
     since: float = Field(0.0, ge=0, le=1e11, description="Unix seconds")
     stream: str = Field("main", max_length=64, pattern=NO_NUL, description="the stream of the script")
+
+
+class ImportQuery(BaseModel):
+    """Whose alert log it is."""
+
+    stream: str = Field(
+        "main", min_length=1, max_length=64, pattern="^[0-9A-Za-z_-]+$", description="the script's stream"
+    )

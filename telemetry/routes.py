@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
@@ -26,10 +27,13 @@ from telemetry import measures, presenting
 from telemetry.backfill import backfill_telemetry_from_automated_signals
 from telemetry.dialects.body import MAX_BYTES
 from telemetry.dialects.masking import find_body_tokens
+from telemetry.history.alert_import import import_rows
+from telemetry.history.alert_log import is_capped, parse_alert_log
 from telemetry.history.rebuild import replay_quarantined
+from telemetry.history.upload import unpacked
 from telemetry.kit.routes import connect
 from telemetry.parts import Telemetry
-from telemetry.payloads import MAX_ID, BackfillBody, ConnectionQuery, DeliveryPath, DeliveryQuery
+from telemetry.payloads import MAX_ID, BackfillBody, ConnectionQuery, DeliveryPath, DeliveryQuery, ImportQuery
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -177,6 +181,14 @@ def run_backfill(body: BackfillBody) -> Response:
     answer = jsonify(report)
     answer.status_code = 200 if report["success"] else 500
     return answer
+
+
+@api.post("/import", summary="Import TradingView's alert-log CSV")
+def import_log(query: ImportQuery) -> Response:
+    """The body is the CSV itself, gzipped if it is longer than the service takes; only what is missing is added."""
+    rows = parse_alert_log(unpacked(request.get_data()))
+    report = import_rows(parts().db, rows, stream=query.stream, is_token=parts().door.is_known)
+    return jsonify(success=True, **asdict(report), capped=is_capped(rows))
 
 
 @api.get("/connection", summary="Has the first alert arrived?")

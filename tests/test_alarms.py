@@ -176,15 +176,18 @@ def test_facts_of_throttle_feed_bars_and_jobs_come_from_the_database(db: Databas
     assert ("raised", "feed_down", "nowhere") in told(db)
 
 
-def test_health_is_measured_once_its_table_is_there(db: Database, watched: Watched) -> None:
+def test_health_counts_signals_that_are_open_or_were_heard_lately(db: Database, watched: Watched) -> None:
     with db.transaction() as cur:
-        assert tuple(alarms.system_health(cur, NOW)) == (None, None)
+        assert tuple(alarms.system_health(cur, NOW)) == (None, 0)
         cur.execute(
-            "CREATE TABLE signal_health_metrics (trade_id text, stream text, health_score numeric, no_mae boolean,"
-            " no_session boolean); INSERT INTO trade_states (stream, trade_id) VALUES ('main', 'a'), ('main', 'b');"
-            " INSERT INTO signal_health_metrics VALUES ('a', 'main', 40, true, true), ('b', 'main', 50, true, false)"
+            "INSERT INTO trade_states (stream, trade_id, status) VALUES ('main', 'a', 'PENDING'),"
+            " ('main', 'b', 'ACTIVE'), ('main', 'old', 'COMPLETED');"
+            " INSERT INTO signal_health_metrics (stream, trade_id, health_score)"
+            " VALUES ('main', 'a', 40), ('main', 'b', 50), ('main', 'old', 10);"
+            " INSERT INTO sync_gaps (stream, trade_id, gap_type, first_seen_at) VALUES ('main', 'a', 'no_mae', now()),"
+            " ('main', 'b', 'no_htf_alignment', now()), ('main', 'old', 'no_mae', now())"
         )
-        assert tuple(alarms.system_health(cur, NOW)) == (45, 3)
+        assert tuple(alarms.system_health(cur, NOW)) == (45, 2)
     Watch(watched, Messenger([])).run(db, NOW)
     assert ("raised", "health_low", "nowhere") in told(db)
 

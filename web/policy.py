@@ -47,6 +47,8 @@ POLICY = {
     "signals.preferences": Access.PUBLIC,
     "waves": Access.LOGIN,
     "waves_pages": Access.LOGIN,
+    "hybrid_sync": Access.LOGIN,
+    "hybrid_sync_pages": Access.LOGIN,
     "market": Access.LOGIN,
     "market_pages": Access.LOGIN,
     "operations_pages": Access.LOGIN,

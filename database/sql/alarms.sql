@@ -49,6 +49,7 @@ FROM (SELECT DISTINCT stream FROM webhook_tokens
 CROSS JOIN LATERAL (
     SELECT received_at FROM telemetry_automated_signals_log AS log
     WHERE log.stream = wanted.stream AND log.source = 'webhook' AND log.received_at <= %(now)s
+      AND log.content_type <> 'application/json; signalbook=test'
     ORDER BY received_at DESC, id DESC LIMIT 1) AS heard
 CROSS JOIN LATERAL (
     SELECT count(*) AS fires FROM telemetry_automated_signals_log AS log
@@ -88,8 +89,12 @@ WHERE c.is_active AND c.contract_id = ANY(%(contract_ids)s::text[])
 ORDER BY 1;
 
 -- name: system_health
--- The mean health of signals that are open or changed lately and their open gaps; NULL where nobody measures it.
-SELECT score, open_gaps FROM system_health(%(since)s::timestamptz);
+-- Mean health score (null: none measured) and open gaps of the signals that are open or were heard since an instant.
+WITH watched AS (
+    SELECT stream, trade_id FROM trade_states
+    WHERE last_received_at >= %(since)s::timestamptz OR status IN ('PENDING', 'ACTIVE', 'BE_PROTECTED', 'BE_EXITED'))
+SELECT (SELECT avg(health_score) FROM signal_health_metrics JOIN watched USING (stream, trade_id)) AS score,
+       (SELECT count(*) FROM sync_gaps JOIN watched USING (stream, trade_id) WHERE resolved_at IS NULL) AS open_gaps;
 
 -- name: add_drill
 -- A rehearsal and what came of it.

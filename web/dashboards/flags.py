@@ -49,6 +49,12 @@ FLAGS = {
         Flag(
             "payload_not_storable", "text altered", "An alert held characters or numbers that no database column takes."
         ),
+        Flag(
+            "bars_ambiguous",
+            "undecided by bars",
+            "One bar touches two levels, so the order inside it is unknown: only what is certain either way is told; both "
+            "readings stand in the audit log.",
+        ),
         Flag("byte_order_mark", "byte order mark", "An alert began with a byte order mark; it was passed over.", False),
     )
 }

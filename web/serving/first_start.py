@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+from collections.abc import Callable
 
 from core.settings import Settings
 from database import tokens, users
@@ -11,6 +12,12 @@ from database.engine import Cursor, Database
 from web.passwords import hash_password
 
 ADMIN = "admin"
+
+
+def settle(db: Database, settings: Settings, then: Callable[[], None]) -> None:
+    """Once the schema is up to date: the first start's entries, and what can only be done with them."""
+    first_start(db, settings)
+    then()
 
 
 def first_start(db: Database, settings: Settings) -> None:

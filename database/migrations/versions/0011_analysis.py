@@ -8,7 +8,7 @@ from __future__ import annotations
 from database.migrate import run_sql
 
 revision = "0011"
-down_revision = "0008"
+down_revision = "0010"
 
 UP = """
 CREATE SEQUENCE detected_signal_changes;

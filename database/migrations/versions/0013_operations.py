@@ -46,28 +46,9 @@ CREATE TABLE drills (
 );
 COMMENT ON TABLE drills IS 'outages and restores that were rehearsed, and what came of them';
 CREATE INDEX drills_kind ON drills (kind, started_at DESC);
-
--- Health is kept by a part of the service that may not be installed, so it is looked up by name when it is asked for.
-CREATE FUNCTION system_health(since timestamptz, OUT score numeric, OUT open_gaps bigint) LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    IF to_regclass('signal_health_metrics') IS NULL THEN
-        RETURN;
-    END IF;
-    EXECUTE $sql$
-        SELECT avg((m.row ->> 'health_score')::numeric), coalesce(sum(m.gaps), 0)
-        FROM (SELECT to_jsonb(h) AS row,
-                     CASE WHEN jsonb_typeof(to_jsonb(h) -> 'gaps') = 'array' THEN jsonb_array_length(to_jsonb(h) -> 'gaps')
-                          ELSE (SELECT count(*) FROM jsonb_each(to_jsonb(h)) AS flag
-                                WHERE starts_with(flag.key, 'no_') AND flag.value = 'true'::jsonb) END AS gaps
-              FROM signal_health_metrics AS h) AS m
-        JOIN trade_states AS t ON t.trade_id = m.row ->> 'trade_id' AND t.stream = coalesce(m.row ->> 'stream', 'main')
-        WHERE t.last_received_at >= $1 OR t.status IN ('PENDING', 'ACTIVE', 'BE_PROTECTED', 'BE_EXITED')
-    $sql$ INTO score, open_gaps USING since;
-END $$;
 """
 
 DOWN = """
-DROP FUNCTION system_health(timestamptz);
 DROP TABLE drills;
 DROP TABLE alarm_notices;
 DROP TABLE alarms;

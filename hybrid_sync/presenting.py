@@ -1,0 +1,211 @@
+"""The state of hybrid sync as programs and people read it: scores, gaps by type, the loss ledger."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from core.trading_calendar import cme_equity_calendar
+from database import sync
+from database.engine import Cursor
+from hybrid_sync.cycle import WINDOW
+from hybrid_sync.gaps import CLASSIC, GAP_TYPES, last_due
+from hybrid_sync.healing.excursions import instant_of, minute_of, open_minutes
+
+WARNING_SCORE: Final = 80
+CRITICAL_SCORE: Final = 50
+WARNING_GAPS: Final = 50
+CRITICAL_GAPS: Final = 100
+TARGET_SCORE: Final = 90
+TARGET_GAPS: Final = 10
+AGES: Final = ("fresh", "within_hour", "within_day", "older")
+AGE_WORDS: Final = ("under 10 min", "under 1 h", "under 1 day", "older")
+GAP_WORDS: Final = {
+    "no_mfe_update": "MFE update overdue",
+    "no_entry_price": "Entry price unknown",
+    "no_stop_loss": "Stop loss unknown",
+    "no_mae": "MAE unknown",
+    "no_session": "Session unknown",
+    "no_signal_date": "Signal date unknown",
+    "no_htf_alignment": "HTF alignment not computed",
+    "no_targets": "Targets unknown",
+    "no_confirmation_time": "Confirmation time without source",
+    "no_entry": "ENTRY missing",
+    "no_signal_created": "SIGNAL_CREATED missing",
+    "no_be_trigger": "BE trigger missed",
+    "no_exit": "Exit missed",
+    "stale_pending": "Pending, yet superseded",
+    "invalid_values": "Impossible values",
+}
+FATES: Final = (
+    ("delivered", "delivered"),
+    ("late", "delivered late"),
+    ("imported", "fired, not delivered: imported"),
+    ("healed", "healed from bars"),
+    ("missing", "missing: not fired, or lost"),
+)
+
+
+def severity(score: int | None, gaps: int) -> str:
+    """`critical`, `warning` or `ok`, by the thresholds of score and open gaps."""
+    known = 100 if score is None else score
+    if known < CRITICAL_SCORE or gaps > CRITICAL_GAPS:
+        return "critical"
+    return "warning" if known < WARNING_SCORE or gaps > WARNING_GAPS else "ok"
+
+
+def status_of(cur: Cursor, now: datetime, stream: str | None = None) -> dict[str, Any]:
+    """The gap report: totals, by type with ages, system score with its thresholds and targets, last cycle, outages."""
+    health = sync.system_health(cur, since=now - WINDOW, stream=stream)
+    counts = sync.count_gaps(cur, now=now, stream=stream)
+    missing = sync.sum_missing_minutes(cur, stream)
+    cycles = sync.list_cycles(cur, 1)
+    outages = sync.list_outages(cur, since=now - WINDOW, limit=50, stream=stream)
+    by_type = {gap: _count(counts[gap]) for gap in GAP_TYPES if gap in counts}
+    total = sum(count["total"] for count in by_type.values())
+    return {
+        "severity": severity(health.score, total),
+        "health_score": health.score,
+        "signals": health.signals,
+        "signals_below_80": health.warnings,
+        "signals_below_50": health.critical,
+        "open_gaps": total,
+        "open_gaps_classic": sum(by_type[gap]["total"] for gap in CLASSIC if gap in by_type),
+        "by_type": by_type,
+        "missing_minutes": missing.minutes,
+        "thresholds": {
+            "score": {"warning": WARNING_SCORE, "critical": CRITICAL_SCORE},
+            "gaps": {"warning": WARNING_GAPS, "critical": CRITICAL_GAPS},
+        },
+        "targets": {"open_gaps": TARGET_GAPS, "health_score": TARGET_SCORE},
+        "on_target": total < TARGET_GAPS and (health.score is None or health.score > TARGET_SCORE),
+        "last_cycle": row_json(cycles[0]) if cycles else None,
+        "outages": [row_json(row) for row in outages],
+    }
+
+
+def _count(row: Any) -> dict[str, Any]:
+    return {"total": row.total, "oldest_at": row.oldest_at.isoformat(), **{age: getattr(row, age) for age in AGES}}
+
+
+def row_json(row: Any) -> dict[str, Any]:
+    """A row of the database as JSON values."""
+    return {name: _plain(value) for name, value in row._asdict().items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def ledger_of(cur: Cursor, now: datetime, stream: str | None = None, window: timedelta = WINDOW) -> dict[str, Any]:
+    """What became of every expected minute of the trades followed in the window, in all and by hour.
+
+    A minute is expected where a trade was open and the market too; `closed` counts those the market was closed for.
+    `missing` cannot tell what was never fired from what was lost: the import of an alert log can.
+    """
+    updates, trades, deliveries = sync.ledger(cur, now - window, stream)
+    calendar = cme_equity_calendar()
+    until, since = minute_of(last_due(now, calendar)) + 1, minute_of(now - window)
+    expected: defaultdict[datetime, int] = defaultdict(int)
+    closed = 0
+    for trade in trades:
+        start = max(since, minute_of(trade.entry_time) + 1)
+        end = min(until, minute_of(trade.exit_at)) if trade.exit_at else until
+        minutes = list(open_minutes(start, end, calendar))
+        closed += max(0, end - start) - len(minutes)
+        for minute in minutes:
+            expected[_hour(minute)] += 1
+    told = {row.hour: row for row in updates}
+    hours = [_hour_json(hour, expected[hour], told.get(hour)) for hour in sorted(expected)]
+    fates = {fate: sum(hour[fate] for hour in hours) for fate, _ in FATES}
+    return {
+        "hours": hours,
+        "expected": sum(expected.values()),
+        **fates,
+        "closed": closed,
+        "deliveries": {name: int(value) for name, value in deliveries._asdict().items()},
+    }
+
+
+def _hour(minute: int) -> datetime:
+    return instant_of(minute - minute % 60)
+
+
+def _hour_json(hour: datetime, expected: int, row: Any) -> dict[str, Any]:
+    told = {fate: int(getattr(row, fate)) if row else 0 for fate, _ in FATES if fate != "missing"}
+    return {"hour": hour.isoformat(), "expected": expected, **told, "missing": max(0, expected - sum(told.values()))}
+
+
+def trend_of(cur: Cursor, now: datetime) -> list[dict[str, Any]]:
+    """The system score of each hour of the last two days."""
+    return [row_json(row) for row in sync.list_trend(cur, now - 2 * WINDOW)]
+
+
+def created_of(cur: Cursor, stream: str | None = None) -> dict[str, Any]:
+    """The SIGNAL_CREATED analysis: how many there are, what they bring, what lacks them."""
+    row = sync.count_created(cur, stream)
+    found = {name: int(value) for name, value in row._asdict().items()}
+    found["confirmed_with_created"] = found["confirmed"] - found["confirmed_without_created"]
+    return found
+
+
+def share_path(trend: list[Mapping[str, Any]], width: int = 240, height: int = 44) -> str:
+    """The course of the score as the path of a small drawing; empty for less than two hours."""
+    values = [point["last"] for point in trend if point["last"] is not None]
+    if len(values) < 2:
+        return ""
+    step = width / (len(values) - 1)
+    points = (f"{place * step:.1f},{height - 2 - value * (height - 4) / 100:.1f}" for place, value in enumerate(values))
+    return "M" + " L".join(points)
+
+
+def instant_from(text: str) -> datetime:
+    """An instant out of the report, for pages."""
+    return datetime.fromisoformat(text)
+
+
+def ledger_bars(ledger: Mapping[str, Any], height: int = 64) -> list[dict[str, Any]]:
+    """The stacked bars of the ledger: fate, x, y and height in the units of the drawing, 30 an hour wide."""
+    most = max(hour["expected"] for hour in ledger["hours"])
+    bars = []
+    for place, hour in enumerate(ledger["hours"]):
+        y = float(height)
+        for fate, _ in FATES:
+            size = hour[fate] * height / max(most, 1)
+            y -= size
+            if size:
+                bars.append({"fate": fate, "x": place * 30 + 3, "y": round(y, 1), "height": round(size, 1)})
+    return bars
+
+
+def change_text(old: Any, new: Any) -> str:
+    """What a repair filled, and in place of what; a dash where nothing was."""
+    return f"{_value_text(old)} → {_value_text(new)}" if old is not None else _value_text(new)
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_value_text(part)}" for name, part in value.items() if part is not None) or "—"
+    if isinstance(value, str) and len(value) > 18 and value[10:11] == "T":
+        return f"{value[:10]} {value[11:16]} UTC"
+    return "—" if value is None else re.sub(r"^-(?=\d)", "−", str(value))
+
+
+def evidence_text(evidence: Mapping[str, Any] | None) -> str:
+    """What a repair rests on, in a few words."""
+    if not evidence:
+        return ""
+    parts = [str(evidence["contract"])] if evidence.get("contract") else []
+    parts += [f"{evidence['minutes']} min"] if "minutes" in evidence else []
+    parts += [
+        f"ambiguous: {one['question']} {one['range'][0]} to {one['range'][1]}" for one in evidence.get("ambiguous", ())
+    ]
+    parts += [", ".join(evidence["gaps"])] if "gaps" in evidence else []
+    parts += [f"by {evidence['cancelled_by']}"] if evidence.get("cancelled_by") else []
+    return " · ".join(parts)
