@@ -281,9 +281,7 @@ SETTINGS = (
     Setting(
         "ALARM_URLS", _urls, "", "where alarms go: apprise addresses, separated by spaces; empty: shown only", True
     ),
-    Setting(
-        "ALARM_HEARTBEAT_URL", _public_url, "", "called every 30 s while the jobs run: its silence is an alarm", True
-    ),
+    Setting("ALARM_HEARTBEAT_URL", _public_url, "", "called every 30 s while the jobs run", True),
     Setting("BACKUP_DIR", _optional_path, "", "folder of nightly backups; empty: none are made"),
     Setting("BACKUP_KEEP", _number(1, 1000), "14", "nightly backups to keep"),
     Setting("KEEP_DELIVERY_BODIES_DAYS", _days(365), "0", "days to keep raw bodies, at least 365; 0 for ever"),
