@@ -177,4 +177,8 @@ def test_the_role_says_who_runs_the_jobs(
     settings = load_settings({"DATA_DIR": str(tmp_path), "DATABASE_URL": absent_url, "ROLE": role})
     with pytest.raises(StopError):
         web_server.serve(settings)
-    assert given == ([*(job.name for job in web_server.JOBS), "hybrid_sync", "sync_calibration", "retention", "alarms"] if jobs else [])
+    assert given == (
+        [*(job.name for job in web_server.JOBS), "hybrid_sync", "sync_calibration", "retention", "alarms"]
+        if jobs
+        else []
+    )
