@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from hybrid_sync.gaps import GAP_TYPES
 
 MAX_ID = 2**63 - 1
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL takes none
 ACTIONS = (
     *("gap_detected", "gap_filled_mfe_mae", "gap_filled_metadata", "gap_filled_htf_alignment"),
     *("gap_filled_confirmation_time", "gap_filled_targets", "missed_exit_inserted", "cancellation_inferred"),
@@ -31,7 +32,9 @@ def _known_action(name: str) -> str:
 class StreamQuery(BaseModel):
     """One stream, or all of them."""
 
-    stream: str | None = Field(None, max_length=64, description="the stream of a script; all without it")
+    stream: str | None = Field(
+        None, max_length=64, pattern=NO_NUL, description="the stream of a script; all without it"
+    )
 
 
 class GapsQuery(StreamQuery):
@@ -49,7 +52,7 @@ class AuditQuery(StreamQuery):
     limit: int = Field(50, ge=1, le=500)
     before_id: int | None = Field(None, ge=1, le=MAX_ID, description="only rows with a smaller id: the next page")
     action_type: Annotated[str, AfterValidator(_known_action)] | None = None
-    trade_id: str | None = Field(None, max_length=100)
+    trade_id: str | None = Field(None, max_length=100, pattern=NO_NUL)
 
 
 class RunBody(BaseModel):
@@ -67,8 +70,8 @@ class RevokeBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    stream: str = Field("main", max_length=64)
-    trade_id: str = Field(..., min_length=1, max_length=100)
+    stream: str = Field("main", max_length=64, pattern=NO_NUL)
+    trade_id: str = Field(..., min_length=1, max_length=100, pattern=NO_NUL)
     ids: list[Annotated[int, Field(ge=1, le=MAX_ID)]] | None = Field(
         None, max_length=500, description="none: all of it"
     )

@@ -14,7 +14,7 @@ from hybrid_sync.cli import COMMANDS, parts
 from hybrid_sync.cycle import WINDOW, run_cycle
 from hybrid_sync.gaps import CLASSIC, GAP_TYPES
 from hybrid_sync.parts import jobs
-from hybrid_sync.payloads import ACTIONS, AuditQuery, GapsQuery, RevokeBody, RunBody, StreamQuery
+from hybrid_sync.payloads import ACTIONS, MAX_ID, AuditQuery, GapsQuery, RevokeBody, RunBody, StreamQuery
 from hybrid_sync.revoking import revoke
 
 __all__ = ("api", "jobs", "pages")
@@ -104,6 +104,8 @@ def sync_page() -> str:
     now = parts().clock.now()
     chosen = _chosen()
     before_id = request.args.get("before_id", type=int)
+    if before_id is not None and not 0 < before_id <= MAX_ID:
+        before_id = None
     with parts().db.transaction() as cur:
         found = presenting.status_of(cur, now)
         trend, ledger = presenting.trend_of(cur, now), presenting.ledger_of(cur, now)
@@ -112,9 +114,7 @@ def sync_page() -> str:
         cycles = sync.list_cycles(cur, 1)
         outages = sync.list_outages(cur, since=now - WINDOW, limit=12)
         is_trade = chosen["trade_id"] is not None
-        held = repairs.list_repairs(
-            cur, request.args.get("stream") or parts().settings.stream, chosen["trade_id"] or ""
-        )
+        held = repairs.list_repairs(cur, _words("stream") or parts().settings.stream, chosen["trade_id"] or "")
     return render_template(
         "hybrid_sync.html",
         found=found,
@@ -138,8 +138,13 @@ def sync_page() -> str:
     )
 
 
+def _words(name: str) -> str:
+    """A text of the address, without what PostgreSQL cannot take."""
+    return request.args.get(name, "").replace("\x00", "").strip()[:100]
+
+
 def _chosen() -> dict[str, str | None]:
     """The filters of the audit log; what is none of them filters nothing."""
     action = request.args.get("action_type", "")
-    trade_id = request.args.get("trade_id", "").replace("\x00", "").strip()[:100]
+    trade_id = _words("trade_id")
     return {"action_type": action if action in ACTIONS else None, "trade_id": trade_id or None}

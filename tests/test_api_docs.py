@@ -65,7 +65,8 @@ def test_every_example_works_with_a_token(app: OpenAPI, db: Database, page: str)
         kind = "application/json" if body else None
         answer = app.test_client().open(address, method=method, headers=headers, data=body, content_type=kind)
         # Waves and market data know nothing here: their examples must be let in and understood, no more.
-        expected = {200} if "/api/automated-signals" in address else {200, 201, 400, 404, 409, 422}
+        is_known = "/api/automated-signals" in address and not address.endswith("/import")  # which wants a file
+        expected = {200} if is_known else {200, 201, 400, 404, 409, 422}
         assert answer.status_code in expected, words
         answer.close()
 

@@ -372,9 +372,10 @@ def test_own_trends_fill_the_alignment_where_there_is_a_history_of_them(db: Data
     assert state_of(db, "T").htf_alignment is None
     rows(
         db,
-        "CREATE TABLE IF NOT EXISTS trend_history (contract_id text, timeframe text, at timestamptz, trend text);"
-        "INSERT INTO trend_history SELECT 'CON.F.US.MNQ.Z25', f, %(at)s, 'bullish' "
-        " FROM unnest(ARRAY['1d','4h','1h','15m','5m']) f RETURNING at",
+        "INSERT INTO trend_history (contract_id, timeframe, analyzer, at, trend, bar_timestamp)"
+        " SELECT 'CON.F.US.MNQ.Z25', timeframe, analyzer, %(at)s, trend, %(at)s"
+        " FROM unnest(ARRAY['1d','4h','1h','15m','5m']) AS timeframe"
+        " CROSS JOIN (VALUES ('trend', 'bullish'), ('ema_9_21', 'bearish')) AS said (analyzer, trend) RETURNING at",
         {"at": NINE_THIRTY_ONE - timedelta(hours=1)},
     )
     cycle(db, now + AGO)

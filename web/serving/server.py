@@ -77,8 +77,8 @@ class Server:
         if step is not None:
             step()
         elif not self._draining.is_set():
+            self._draining.set()  # first of all: the next signal may come in the middle of this one
             log.info("drain_started", extra={"signal": signal.Signals(number).name})
-            self._draining.set()
             threading.Thread(target=self._drain, name="drain", daemon=True).start()
 
     def _drain(self) -> None:

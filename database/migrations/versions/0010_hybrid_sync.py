@@ -196,7 +196,7 @@ BEGIN
                                              WHEN '-1' THEN 'Bearish' ELSE 'Neutral' END AS side
             FROM (VALUES ('daily', '1d'), ('h4', '4h'), ('h1', '1h'), ('m15', '15m'), ('m5', '5m')) AS names (key, timeframe)
             JOIN trend_history h ON h.timeframe = names.timeframe
-            WHERE h.contract_id = $1 AND h.at <= $2 AND h.at > $2 - interval '10 days'
+            WHERE h.contract_id = $1 AND h.analyzer = 'trend' AND h.at <= $2 AND h.at > $2 - interval '10 days'
             ORDER BY names.key, h.at DESC) AS latest
         HAVING count(*) = 5 $sql$ INTO found USING of_contract, at_time;
     RETURN found;
