@@ -26,7 +26,7 @@ run: $(VENV)/.installed ## Run the service with its own PostgreSQL (DEMO=1: with
 test: $(VENV)/.installed-dev ## Run every test, the browser's too
 	@tools/setup.sh browser
 	@$(MAKE) --no-print-directory lint
-	@$(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadfile
+	@$(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev ## Check style and types
 	@$(VENV)/bin/ruff check .
