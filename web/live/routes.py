@@ -24,7 +24,7 @@ TOPICS = frozenset({"signals", "bars", "forming", "analysis"})
 MOST_TOPICS = 20
 RETRY_MS = 2000
 LOOK_SECONDS = 1.0
-COMMENT_SECONDS = 15.0
+COMMENT_SECONDS = 2.0  # only a write tells that a reader has left, and left streams count against the cap
 LONGEST_SECONDS = 600.0
 OPEN = Gauge("signalbook_streams_open", "Event streams that are open now")
 
