@@ -27,7 +27,8 @@ def live(db: Database) -> Iterator[Rig]:
 
 
 def fin(live: Rig) -> None:
-    live.hub.fin(live.hub.clients[0])
+    for client in list(live.hub.clients):  # the last fault's may still be among them, and another end of it is none
+        live.hub.fin(client)
 
 
 def rst(live: Rig) -> None:
@@ -35,7 +36,8 @@ def rst(live: Rig) -> None:
 
 
 def close(live: Rig) -> None:
-    live.hub.close_record(live.hub.clients[0], allow_reconnect=False)
+    for client in list(live.hub.clients):
+        live.hub.close_record(client, allow_reconnect=False)
 
 
 def mute(live: Rig) -> None:

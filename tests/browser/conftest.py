@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -103,7 +104,8 @@ def live_server(app: OpenAPI) -> Iterator[str]:
     thread.start()
     yield f"http://127.0.0.1:{server.effective_port}"
     app.extensions["signalbook"].draining.set()  # ends open event streams
-    server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))  # kept-alive connections included
+    with suppress(OSError):  # another pull may have closed everything, the trigger too, before this one is written
+        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))  # kept-alive connections included
     thread.join(timeout=5)
     server.task_dispatcher.shutdown()
 
