@@ -44,7 +44,7 @@ def channels(app: Flask) -> dict[str, Callable[[str], None]]:
 def stream() -> Response:
     """Events of the topics asked for, from `Last-Event-ID` on; ends by itself after ten minutes or at a drain.
 
-    Topics are `signals`, `bars` and `forming`; the latter two of one contract as `bars:CONTRACT`.
+    Topics are `signals`, `analysis`, `bars` and `forming`; the latter two of one contract as `bars:CONTRACT`.
     """
     topics = frozenset(filter(None, request.args.get("topics", "signals").split(",")))
     if not {topic.partition(":")[0] for topic in topics} <= TOPICS or len(topics) > MOST_TOPICS:
