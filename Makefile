@@ -24,7 +24,7 @@ run: $(VENV)/.installed ## Run the service with its own PostgreSQL (DEMO=1: with
 	@tools/run.sh
 
 test: $(VENV)/.installed-dev ## Run every test, the browser's too
-	@tools/setup.sh browser
+	@tools/setup.sh machine
 	@$(MAKE) --no-print-directory lint
 	@$(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
@@ -40,6 +40,7 @@ bench: $(VENV)/.installed-dev ## Measure: ratios side by side, one line of JSON 
 	@for program in bench/*.py; do $(PYTHON) -m bench.$$(basename $$program .py) || exit 1; done
 
 soak: $(VENV)/.installed-dev ## The long runs: kill cycles, database faults, fuzzing
+	@tools/setup.sh servers
 	@SOAK=1 $(PYTHON) -m pytest -m soak --timeout=0
 
 lock: $(VENV)/.installed-dev ## Pin the newest versions that requirements*.in allow

@@ -1,102 +1,33 @@
 """Several processes behind nginx and PgBouncer on one machine: correct, and nothing lost when one of them is killed.
 
-Long runs, for `make soak`, as root on Debian with `nginx-light` and `pgbouncer` installed; skipped with that reason elsewhere.
+Long runs, for `make soak`, which installs Debian's `nginx-light` and `pgbouncer` (`tools/setup.sh servers`). They are not in
+`make test`: Debian starts a web server on port 80 when it installs one, which no run of tests should do to a machine.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
-import os
-import shutil
-import socket
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
-from urllib.parse import urlsplit
+from contextlib import ExitStack
 
 import pytest
 
 from database.engine import Database
-from tests.support_postgres import public_directory
+from tests.support_needs import missing
+from tests.support_proxies import NGINX, PGBOUNCER, nginx, pgbouncer
 from tests.support_service import Answer, send, service
 
-ROOT = Path(__file__).parents[1]
 TOKEN = "token-of-the-many-processes"
-NGINX, PGBOUNCER = shutil.which("nginx") or "/usr/sbin/nginx", shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
-pytestmark = [
-    pytest.mark.soak,
-    pytest.mark.skipif(
-        os.geteuid() != 0 or not Path(NGINX).exists() or not Path(PGBOUNCER).exists(),
-        reason="needs root, nginx-light and pgbouncer of Debian",
-    ),
-]
+pytestmark = pytest.mark.soak
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@contextmanager
-def program(command: list[str], port: int) -> Iterator[None]:
-    """A program that listens on a port, ended by its own process id."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            with closing(socket.socket()) as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        else:
-            pytest.fail(f"{command[0]} does not listen")
-        yield
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-@contextmanager
-def pgbouncer(url: str) -> Iterator[str]:
-    """The URL of the same database through transaction pooling."""
-    parts, port = urlsplit(url), free_port()
-    with public_directory() as base:
-        users = base / "users"
-        users.write_text(f'"{parts.username}" "{parts.password or ""}"\n')
-        config = base / "pgbouncer.ini"
-        config.write_text(
-            f"[databases]\n* = host=127.0.0.1 port={parts.port}\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port={port}\n"
-            f"auth_type=plain\nauth_file={users}\npool_mode=transaction\nmax_client_conn=200\ndefault_pool_size=20\n"
-            "unix_socket_dir=\nignore_startup_parameters=extra_float_digits\n"
-        )
-        with program([PGBOUNCER, "-u", "nobody", str(config)], port):
-            yield parts._replace(netloc=parts.netloc.rpartition(":")[0] + f":{port}").geturl()
-
-
-@contextmanager
-def nginx(ports: list[int]) -> Iterator[int]:
-    """The port of nginx with deploy/nginx.conf in front of these."""
-    port = free_port()
-    servers = "".join(f"server 127.0.0.1:{each} max_fails=1 fail_timeout=2s;\n" for each in ports)
-    site = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
-    site = site.replace("server 127.0.0.1:5000 max_fails=1 fail_timeout=2s;", servers).replace(
-        "listen 80;", f"listen 127.0.0.1:{port};"
-    )
-    with public_directory() as base:
-        (base / "site.conf").write_text(site)
-        config = base / "nginx.conf"
-        config.write_text(
-            f"daemon off; pid {base}/pid; error_log {base}/errors; events {{}}\n"
-            f"http {{ access_log off; client_body_temp_path {base}/body; proxy_temp_path {base}/proxy;\n"
-            f"include {base}/site.conf; }}\n"
-        )
-        with program([NGINX, "-c", str(config)], port):
-            yield port
+@pytest.fixture(autouse=True)
+def servers() -> None:
+    for found in (NGINX, PGBOUNCER):
+        if not found.exists():
+            missing(f"needs {found}: tools/setup.sh servers")
 
 
 def post(port: int, number: int) -> Answer:

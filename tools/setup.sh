@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the project needs: `service` and `development` into .venv, `browser` makes sure that Chromium is there.
+# Installs what the project needs: `service` and `development` into .venv; `machine` makes sure of what the tests need of the
+# machine (Chromium, systemd-analyze), `servers` of what the long runs need besides (nginx, PgBouncer, Debian's PostgreSQL).
 # Debian's packages are installed when this runs as root on Debian; otherwise it says exactly what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -51,13 +52,22 @@ development)
     (cd tools/vendor && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
     touch .venv/.installed-dev
     ;;
-browser)
-    if [ ! -x "${CHROMIUM:-/usr/bin/chromium}" ]; then
-        need_packages chromium fonts-dejavu-core
-    fi
+machine)
+    missing=()
+    [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || missing+=(chromium fonts-dejavu-core)
+    command -v systemd-analyze >/dev/null || missing+=(systemd)
+    [ ${#missing[@]} = 0 ] || need_packages "${missing[@]}"
+    ;;
+servers)
+    # Not for `make test`: Debian starts what it installs, and a web server of theirs is not what somebody asked for.
+    missing=()
+    [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+    [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+    [ ${#missing[@]} = 0 ] || need_packages "${missing[@]}"
     ;;
 *)
-    echo "usage: tools/setup.sh service|development|browser" >&2
+    echo "usage: tools/setup.sh service|development|machine|servers" >&2
     exit 2
     ;;
 esac
