@@ -5,9 +5,9 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE := 1
-export DEMO
+export DEMO ADVISORIES
 
-.PHONY: help setup run test lint format bench soak lock sbom clean
+.PHONY: help setup run test lint format bench soak lock audit sbom clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ soak: $(VENV)/.installed-dev ## The long runs: kill cycles, database faults, fuz
 
 lock: $(VENV)/.installed-dev ## Pin the newest versions that requirements*.in allow
 	@tools/lock.sh
+
+audit: $(VENV)/.installed-dev ## Look for known weaknesses of the pinned packages in a copy of the advisories (ADVISORIES=folder or zip)
+	@$(PYTHON) -m tools.audit
 
 sbom: $(VENV)/.installed ## Write the bill of materials of the pinned packages (CycloneDX) to sbom.json
 	@$(PYTHON) tools/sbom.py > sbom.json
