@@ -96,7 +96,7 @@ def test_every_metric_and_every_check_of_a_running_service_is_named() -> None:
     assert missing({name for name in metrics if not name.endswith("_created")} | checks) == []
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-parquet.txt", "requirements-dev.txt"])
 def test_the_notices_name_every_pinned_package(file: str) -> None:
     pinned = re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
     notices = (ROOT / "THIRD_PARTY_NOTICES.md").read_text(encoding="utf-8")

@@ -6,11 +6,15 @@ import base64
 import csv
 import hashlib
 import io
+import json
 import re
+import sys
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 from flask_openapi3 import OpenAPI
 from hypothesis import given
@@ -20,7 +24,7 @@ from core.lifecycle import Kind, LifecycleEvent, Source
 from database import bars, exports
 from database.bars import Contract
 from database.engine import Database
-from operations.export import tables
+from operations.export import parquet, tables
 from tests.support_deliveries import deliver
 from tests.support_market import bar_at
 from tests.support_signals import MINUTE, START, add, event, mfe
@@ -139,6 +143,84 @@ def test_the_training_file_names_its_columns(app: OpenAPI, db: Database, tmp_pat
     found = rows((tmp_path / "t.csv").read_text())
     assert list(found[0]) == list(tables.TRAINING_COLUMNS)
     assert (tmp_path / "t.csv").stat().st_mode & 0o777 == 0o600
+
+
+def as_parquet(app: OpenAPI, what: str, path: Path, *arguments: str) -> Any:
+    run(app, what, "--format", "parquet", "--output", str(path), *arguments)
+    return pyarrow.parquet.read_table(path)
+
+
+def test_parquet_holds_the_rows_of_the_csv_with_types(app: OpenAPI, db: Database, tmp_path: Path) -> None:
+    add(db, *life(*ENDED), event("=cmd", Kind.ENTRY, 5, stream="other"))
+    table = as_parquet(app, "signals", tmp_path / "signals.parquet")
+    assert table.column_names == list(tables.SIGNAL_COLUMNS)
+    found = {row["trade_id"]: row for row in table.to_pylist()}
+    told = {row["trade_id"]: row for row in rows(run(app, "signals"))}
+    assert set(found) == {TRADE, "=cmd"}  # no spreadsheet runs it: the text stays what it is
+    assert found[TRADE]["entry_price"] == 20500.5
+    assert found[TRADE]["exit_at"] == datetime.fromisoformat(told[TRADE]["exit_at"])
+    assert json.loads(found[TRADE]["htf_alignment"]) == HTF
+    assert found[TRADE]["flags"] == told[TRADE]["flags"].split()
+    assert found[TRADE]["signal_date"].isoformat() == told[TRADE]["signal_date"]
+    assert (tmp_path / "signals.parquet").stat().st_mode & 0o777 == 0o600
+
+
+def test_parquet_of_training_rows_keeps_the_columns_and_their_types_without_a_row(
+    app: OpenAPI, db: Database, tmp_path: Path
+) -> None:
+    empty = as_parquet(app, "training", tmp_path / "none.parquet")
+    add(db, *life(*ENDED))
+    table = as_parquet(app, "training", tmp_path / "one.parquet")
+    assert empty.num_rows == 0
+    assert table.schema == empty.schema
+    row = table.to_pylist()[0]
+    assert (row["hour_ny"], row["outcome_no_be_mfe_r"], row["is_finished"]) == (9, 1.4, True)
+    assert (row["signal_strength"], row["setup_family"]) == ("75", "FVG")
+    assert list(tables.TRAINING_COLUMNS) == table.column_names
+
+
+def test_the_kind_of_every_column_is_that_of_the_database(db: Database) -> None:
+    kinds = {"timestamp with time zone": "time", "numeric": "number", "integer": "count", "boolean": "flag",
+             "ARRAY": "words", "date": "day", "time without time zone": "clock"}  # fmt: skip
+    with db.transaction() as cur:
+        cur.execute("SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'trade_states'")
+        expected = {row[0]: kinds.get(row[1]) for row in cur.fetchall() if row[0] != "facts"}
+    assert {name: tables.KINDS.get(name) for name in tables.SIGNAL_COLUMNS} == expected
+    outcomes = {f"outcome_{name}": tables.KINDS.get(name) for name in tables.OUTCOMES}
+    assert {name: tables.KINDS.get(name) for name in outcomes} == outcomes
+
+
+def test_more_rows_than_a_row_group_are_all_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "AT_ONCE", 3)
+    file = io.BytesIO()
+    parquet.write(["trade_id", "mae_r"], ((f"t{number}", Decimal(number) / 4) for number in range(8)), file)
+    found = pyarrow.parquet.ParquetFile(io.BytesIO(file.getvalue()))
+    assert found.num_row_groups == 3
+    assert found.read().to_pylist()[-1] == {"trade_id": "t7", "mae_r": 1.75}
+
+
+@pytest.mark.parametrize("value", ["80", 80, 8.5, ["a", 1], {"of": 3}, True])
+def test_what_an_alert_says_in_a_setup_is_text_whatever_it_is(value: Any) -> None:
+    assert isinstance(tables.typed("signal_strength", value), str)
+    assert isinstance(tables.cell(value), str)
+
+
+def test_without_pyarrow_the_command_says_what_to_install_and_leaves_no_file(
+    app: OpenAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    file = tmp_path / "signals.parquet"
+    arguments = ["export", "signals", "--format", "parquet", "--output", str(file)]
+    found = app.test_cli_runner().invoke(args=arguments)
+    assert found.exit_code == 1
+    assert "requirements-parquet.txt" in found.output
+    assert not file.exists()
+
+
+def test_parquet_is_not_written_to_the_terminal(app: OpenAPI) -> None:
+    found = app.test_cli_runner().invoke(args=["export", "signals", "--format", "parquet"])
+    assert found.exit_code == 2
+    assert "--output" in found.output
 
 
 def filled(db: Database) -> None:

@@ -26,7 +26,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 ROOT = Path(__file__).parents[1]
-PINNED = ("requirements.txt", "requirements-dev.txt")
+PINNED = ("requirements.txt", "requirements-dev.txt", "requirements-parquet.txt")
 ENDINGS = (".json", ".yaml", ".yml")
 NOT_GIVEN = (
     "No copy of the advisories is given, so nothing was compared: set ADVISORIES to a folder or a zip of OSV records of PyPI,\n"

@@ -10,22 +10,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from core.errors import NotFoundError
+from core.errors import MisconfiguredError, NotFoundError
 from core.timezones import day_bounds
 from database import exports
-from operations.export import evidence, tables
+from operations.export import evidence, parquet, tables
 from operations.routes import parts
 
 export_commands = AppGroup("export", help="Signals as files.")
 output_option = click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: standard output."
 )
+format_option = click.option(
+    "--format", "kind", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True,
+    help="Parquet needs --output, and pyarrow: requirements-parquet.txt.",
+)  # fmt: skip
 stream_option = click.option("--stream", default=None, help="One stream; without it, every one.")
 since_option = click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day, New York.")
 until_option = click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Last day, New York.")
@@ -35,20 +39,26 @@ until_option = click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="
 @stream_option
 @since_option
 @until_option
+@format_option
 @output_option
-def export_signals(stream: str | None, since: datetime | None, until: datetime | None, output: Path | None) -> None:
-    """Every column of every signal, one line a signal, as CSV."""
+def export_signals(
+    stream: str | None, since: datetime | None, until: datetime | None, kind: str, output: Path | None
+) -> None:
+    """Every column of every signal, one row a signal."""
     rows = (tables.signal_row(state) for page in _pages(stream, since, until) for state in page)
-    _write(tables.SIGNAL_COLUMNS, rows, output)
+    _write(tables.SIGNAL_COLUMNS, rows, kind, output)
 
 
 @export_commands.command("training")
 @stream_option
 @since_option
 @until_option
+@format_option
 @output_option
-def export_training(stream: str | None, since: datetime | None, until: datetime | None, output: Path | None) -> None:
-    """What was known when each trade was entered and what came of both legs, one line a trade, as CSV. No look-ahead."""
+def export_training(
+    stream: str | None, since: datetime | None, until: datetime | None, kind: str, output: Path | None
+) -> None:
+    """What was known when each trade was entered and what came of both legs, one row a trade. No look-ahead."""
 
     def rows() -> Iterator[list[Any]]:
         with parts().db.transaction(statement_timeout_ms=0) as cur:
@@ -59,7 +69,7 @@ def export_training(stream: str | None, since: datetime | None, until: datetime 
                     if row is not None:
                         yield row
 
-    _write(tables.TRAINING_COLUMNS, rows(), output)
+    _write(tables.TRAINING_COLUMNS, rows(), kind, output)
 
 
 @export_commands.command("evidence")
@@ -114,7 +124,10 @@ def _end(day: datetime | None) -> datetime | None:
     return day_bounds(day.date())[1].astimezone(UTC) if day else None
 
 
-def _write(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Path | None) -> None:
+def _write(columns: Sequence[str], rows: Iterable[Sequence[Any]], kind: str, output: Path | None) -> None:
+    if kind == "parquet":
+        _write_parquet(columns, rows, output)
+        return
     with _target(output) as target:
         writer = csv.writer(target)
         writer.writerow(columns)
@@ -122,16 +135,30 @@ def _write(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Path |
             writer.writerow([tables.cell(value) for value in row])
 
 
+def _write_parquet(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Path | None) -> None:
+    if output is None:
+        raise click.UsageError("Parquet is no text: name a file with --output.")
+    try:
+        parquet.check()
+    except MisconfiguredError as error:
+        raise click.ClickException(error.message) from None
+    with _private(output, "wb") as target:
+        parquet.write(columns, rows, target)
+
+
 @contextmanager
-def _target(output: Path | None) -> Iterator[TextIO]:
+def _target(output: Path | None) -> Iterator[IO[str]]:
     """Standard output, or a file that others may not read."""
     if output is None:
         yield sys.stdout
         return
-    with os.fdopen(
-        os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline=""
-    ) as file:
+    with _private(output, "w", encoding="utf-8", newline="") as file:
         yield file
+
+
+def _private(output: Path, mode: str, **options: Any) -> IO[Any]:
+    """A new or emptied file that others may not read."""
+    return os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), mode, **options)
 
 
 COMMANDS: tuple[click.Group, ...] = (export_commands,)

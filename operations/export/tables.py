@@ -40,6 +40,20 @@ PROVENANCE = ("feature_sources", "feature_confidence", "outcome_sources", "outco
 TRAINING_COLUMNS = (
     "stream", "trade_id", "known_at", *FEATURES, "is_finished", *(f"outcome_{name}" for name in OUTCOMES), *PROVENANCE,
 )  # fmt: skip
+KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("signal_time", "created_at", "entry_time", "confirmation_time", "be_triggered_at", "be_exit_at", "exit_at",
+                     "cancelled_at", "last_mfe_slot", "first_received_at", "last_received_at", "updated_at", "known_at",
+                     "outcome_exit_at"), "time"),
+    **dict.fromkeys(("exit_price", "entry_price", "stop_loss", "risk_distance", "be_mfe_r", "no_be_mfe_r", "mae_r",
+                     "be_result_r", "no_be_result_r", "seconds_from_signal", "outcome_be_result_r", "outcome_no_be_result_r",
+                     "outcome_be_mfe_r", "outcome_no_be_mfe_r", "outcome_mae_r"), "number"),
+    **dict.fromkeys(("bars_to_confirmation", "bars_pending", "hour_ny", "weekday_ny"), "count"),
+    **dict.fromkeys(("htf_computed", "is_finished"), "flag"),
+    **dict.fromkeys(("flags", "outcome_flags"), "words"),
+    "signal_date": "day",
+    "signal_time_ny": "clock",
+}  # fmt: skip
+"""What a column holds where its file has types; every other one is text, documents as JSON."""
 _RUNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -95,11 +109,31 @@ def cell(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, Decimal | int | float):
         return format(value, "f") if isinstance(value, Decimal) else str(value)
-    if isinstance(value, Mapping):
-        text = json.dumps(value, ensure_ascii=False, sort_keys=True, default=_plain)
-    else:
-        text = " ".join(value) if isinstance(value, list | tuple) else str(value)
+    is_words = isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
+    text = " ".join(value) if is_words else as_text(value)
     return f"'{text}" if text.lstrip(" ").startswith(_RUNS) else text
+
+
+def typed(name: str, value: Any) -> Any:
+    """A value as a file with types takes it: numbers as doubles, instants aware, words as a list, documents as JSON."""
+    if value is None:
+        return None
+    match KINDS.get(name):
+        case "number":
+            return float(value)
+        case "words":
+            return list(value)
+        case "time" | "day" | "clock" | "count" | "flag":
+            return value
+        case _:
+            return as_text(value)
+
+
+def as_text(value: Any) -> str:
+    """A text as it is, anything else that a document may hold as JSON."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=_plain)
 
 
 def _plain(value: Any) -> Any:
