@@ -18,7 +18,8 @@ from operations.alarms.messenger import Messenger
 from operations.alarms.sentry import Sentry
 from operations.alarms.watch import Stats, Watch, Watched
 from operations.backup import backup
-from operations.drill import Drill
+from operations.drills.drill import Drill
+from operations.drills.outages import DatabaseOutage, FeedOutage
 from operations.export import cli as export_cli
 
 
@@ -63,7 +64,7 @@ class Operations:
 def init_operations(app: Flask, settings: Settings, db: Database, clock: Clock) -> None:
     """Build the parts and register routes and commands."""
     messenger = Messenger(settings.alarm_urls, settings.alarm_heartbeat_url)
-    drill = Drill(db, clock)
+    drill = Drill(db, clock, (DatabaseOutage(db), FeedOutage(settings)))
     if settings.demo:
         drill.init_app(app)
     app.extensions["operations"] = Operations(settings, db, clock, messenger, drill)

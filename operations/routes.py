@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from flask import Blueprint, current_app, redirect
+from flask import Blueprint, current_app, redirect, request
 
 from core.errors import NotFoundError
 
@@ -31,8 +31,8 @@ def test_alarms() -> ResponseReturnValue:
 
 @pages.post("/status/drill")
 def start_drill() -> ResponseReturnValue:
-    """Take the database away from this process for a minute; in a demo only."""
+    """Take the database or the feed (the field `what`) away for a minute; in a demo only."""
     if not parts().settings.demo:
         raise NotFoundError("Drills are for the demo: run it with DEMO=1.")
-    parts().drill.start()
+    parts().drill.start(request.form.get("what", "database"))
     return redirect("/status?drill=1", 303)

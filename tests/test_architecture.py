@@ -35,6 +35,7 @@ PURE = (
     "core/wave_records.py",
     "operations/alarms/rules.py",
     "operations/alarms/plan.py",
+    "operations/drills/holes.py",
     "operations/export/tables.py",
     "waves/adapter.py",
     "waves/effective.py",

@@ -60,6 +60,7 @@ FAULTS: dict[str, Callable[[Gateway], None]] = {
     "joined": _set("joins_records"),
     "forget": lambda gateway: gateway.hub.forget_subscriptions(),
     "down": _down,
+    "away": lambda gateway: gateway.go_away(60.0),
     "expire": _expire,
 }
 

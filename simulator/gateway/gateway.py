@@ -43,8 +43,10 @@ class Gateway:
         self.tokens = Tokens(self.clock.now, token_life)
         self.api = Api(market, self.tokens, self.clock.now, time.monotonic)
         self.hub = Hub(self.tokens, market.contracts, keep_alive=keep_alive)
+        self.api.on_away = self.go_away
         self._step = step
         self._stop = threading.Event()
+        self._return: threading.Timer | None = None
 
     def start(self, host: str = "127.0.0.1", rest_port: int = 0, hub_port: int = 0, *, ticks: bool = True) -> None:
         """Listen and, with `ticks`, trade."""
@@ -53,9 +55,27 @@ class Gateway:
         self._ticker = threading.Thread(target=self._run, args=[ticks], name="simulated-market", daemon=True)
         self._ticker.start()
 
+    def go_away(self, seconds: float) -> None:
+        """Hang up on everybody and answer nobody for so long; a gateway that is away stays so until its time is over."""
+        if self.api.faults.is_away or self._stop.is_set():
+            return
+        self.api.faults.is_away = True
+        self.hub.stop()
+        self._return = threading.Timer(seconds, self._come_back)
+        self._return.daemon = True
+        self._return.start()
+
+    def _come_back(self) -> None:
+        if not self._stop.is_set():
+            self.hub.start()
+            self.api.faults.is_away = False
+
     def stop(self) -> None:
         """Close everything."""
         self._stop.set()
+        if self._return is not None:
+            self._return.cancel()
+            self._return.join(5)
         self._ticker.join(5)
         self.hub.stop()
         self._rest.shutdown()

@@ -20,15 +20,17 @@ MAX_BARS = 20_000
 MAX_FOUND = 20
 HISTORY_LIMIT = (50, 30.0)
 OTHER_LIMIT = (200, 60.0)
+MOST_AWAY_SECONDS = 600
 
 
 @dataclass(slots=True)
 class RestFaults:
-    """What goes wrong on purpose: so many next calls answer 500, 429 or nothing at all."""
+    """What goes wrong on purpose: so many next calls answer 500, 429 or nothing at all; while it is away, none is answered."""
 
     server_errors: int = 0
     too_many: int = 0
     hang_ups: int = 0
+    is_away: bool = False
 
 
 class Limiter:
@@ -62,6 +64,7 @@ class Api:
         self.faults = RestFaults()
         self.calls: list[str] = []
         self.refused = 0
+        self.on_away: Callable[[float], None] = lambda _seconds: None
         self._market, self._tokens, self._now = market, tokens, now
         self._user, self._key = user, key
         self._history, self._other = Limiter(HISTORY_LIMIT, monotonic), Limiter(OTHER_LIMIT, monotonic)
@@ -121,6 +124,14 @@ class Api:
         bars = self._market.bars(body["contractId"], timeframe, start, end) if start < end else []
         return _envelope(bars=bars[::-1][:limit])
 
+    def _away(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Not the gateway's: a drill asks that the whole gateway be away for so many seconds."""
+        seconds = body.get("seconds")
+        if not isinstance(seconds, int | float) or not 0 < seconds <= MOST_AWAY_SECONDS:
+            return _envelope(1)
+        self.on_away(float(seconds))
+        return _envelope()
+
     ROUTES: ClassVar[dict[str, Callable[[Api, dict[str, Any]], dict[str, Any]]]] = {
         "/api/Auth/validate": _validate,
         "/api/Auth/logout": lambda _api, _body: _envelope(),
@@ -128,6 +139,7 @@ class Api:
         "/api/Contract/available": lambda api, _body: api._search({}),
         "/api/Contract/searchById": _search_by_id,
         "/api/History/retrieveBars": _bars,
+        "/simulator/away": _away,
     }
 
 
@@ -139,7 +151,7 @@ def serve_rest(api: Api, host: str, port: int) -> ThreadingHTTPServer:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if api._one("hang_ups"):
+            if api.faults.is_away or api._one("hang_ups"):
                 self.close_connection = True
                 return None
             try:
@@ -150,6 +162,9 @@ def serve_rest(api: Api, host: str, port: int) -> ThreadingHTTPServer:
             return self._send(*api.answer(self.path, given, token))
 
         def do_GET(self) -> None:
+            if api.faults.is_away:
+                self.close_connection = True
+                return
             self._send(200 if self.path == "/api/Status/ping" else 404, "pong")
 
         def _send(self, status: int, answer: object) -> None:

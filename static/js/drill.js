@@ -1,7 +1,9 @@
 /* Says how the outage drill goes. It asks /readyz, which answers without a database; this page itself cannot meanwhile. */
 
 const says = document.querySelector("[data-drill-says]");
-const button = document.querySelector("[data-drill] button");
+const forms = [...document.querySelectorAll("[data-drill] form")];
+
+const disable = (isOff) => forms.forEach((form) => { form.querySelector("button").disabled = isOff; });
 
 async function look() {
   try {
@@ -9,7 +11,7 @@ async function look() {
     const drill = (await answer.json()).checks.drill;
     if (!drill || drill.detail === "none is running") return;
     if (says.textContent !== drill.detail) says.textContent = drill.detail;
-    if (button) button.disabled = drill.status === "warn";
+    disable(drill.status === "warn");
   } catch {
     says.textContent = "no answer from the service";
   }
@@ -18,13 +20,15 @@ async function look() {
 /** Stay on this page: to load it anew would need the database that is taken away. */
 async function begin(event) {
   event.preventDefault();
-  button.disabled = true;
+  disable(true);
   const body = new URLSearchParams(new FormData(event.target));
   const answer = await fetch(event.target.action, { method: "POST", body, redirect: "manual" });
-  if (answer.type !== "opaqueredirect") says.textContent = "The drill was refused; reload the page and try again.";
-  look();
+  if (answer.type === "opaqueredirect") return look();
+  disable(false);
+  const problem = await answer.json().catch(() => ({}));
+  says.textContent = problem.detail ?? "The drill was refused; reload the page and try again.";
 }
 
-document.querySelector("[data-drill] form")?.addEventListener("submit", begin);
+forms.forEach((form) => form.addEventListener("submit", begin));
 look();
 setInterval(() => document.hidden || look(), 1000);

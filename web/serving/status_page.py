@@ -14,7 +14,19 @@ from database.engine import Database
 SHOWN = 12
 DELIVERY_WORDS = {"pending": "waiting", "delivered": "sent", "failed": "given up", "nowhere": "no address"}
 DRILL_WORDS = {"database": "Database taken away", "feed": "Feed taken away", "restore": "Backup restored"}
-FIGURES = ("accepted", "journalled", "drained", "lost", "seconds", "healed_seconds", "rows", "signals", "hash_equal")
+FIGURES = (
+    "accepted",
+    "journalled",
+    "drained",
+    "missed",
+    "healed",
+    "lost",
+    "seconds",
+    "healed_seconds",
+    "rows",
+    "signals",
+    "hash_equal",
+)
 
 
 def told(db: Database) -> dict[str, Any]:
