@@ -15,17 +15,24 @@ DURABLE = {"fsync": ("on",), "full_page_writes": ("on",), "synchronous_commit": 
 
 
 def inspect(cur: Cursor) -> dict[str, Any]:
-    """Server facts, tables with columns, views, functions, indexes, and the list of problems (empty is good)."""
+    """Server facts, tables with columns, views, functions, indexes, and the problems (none is good), also by what they are of:
+    server, durability, migrations."""
     cur.execute(SQL.server_facts)
     server = cur.fetchone()._asdict()
     schema = schema_of(cur)
+    problems = {
+        "server": _server_problems(server, schema),
+        "durability": _durability_problems(server),
+        "migrations": _migration_problems(cur),
+    }
     return {
         "server": server,
         "tables": {name: columns for name, (kind, columns) in schema["relations"].items() if kind == "BASE TABLE"},
         "views": {name: columns for name, (kind, columns) in schema["relations"].items() if kind == "VIEW"},
         "functions": schema["functions"],
         "indexes": schema["indexes"],
-        "problems": _problems(cur, server, schema),
+        "problems": [problem for kind in problems.values() for problem in kind],
+        "problems_of": problems,
     }
 
 
@@ -73,23 +80,30 @@ def describe(report: dict[str, Any]) -> list[str]:
     return lines + [f"PROBLEM: {problem}" for problem in report["problems"]]
 
 
-def _problems(cur: Cursor, server: dict[str, Any], schema: dict[str, Any]) -> list[str]:
-    problems = [
+def _durability_problems(server: dict[str, Any]) -> list[str]:
+    return [
         f"{name} is {server[name]}: stored alerts would not survive a crash"
         for name, good in DURABLE.items()
         if server[name] not in good
     ]
-    if server["version_number"] < OLDEST_VERSION:
-        problems.append(f"PostgreSQL {server['version']} is older than 14")
-    problems += [f"index {row['name']} is invalid; REINDEX it" for row in schema["indexes"] if not row["indisvalid"]]
+
+
+def _server_problems(server: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    is_old = server["version_number"] < OLDEST_VERSION
+    problems = [f"PostgreSQL {server['version']} is older than 14"] if is_old else []
+    return problems + [
+        f"index {row['name']} is invalid; REINDEX it" for row in schema["indexes"] if not row["indisvalid"]
+    ]
+
+
+def _migration_problems(cur: Cursor) -> list[str]:
     cur.execute(SQL.has_versions)
     if not cur.fetchone()[0]:
-        return [*problems, "never migrated; run `flask db upgrade`"]
+        return ["never migrated; run `flask db upgrade`"]
     cur.execute(SQL.get_version)
     row = cur.fetchone()
-    if row is None or row[0] != migrate.head_revision():
-        problems.append("migrations are missing; run `flask db upgrade`")
-    return problems
+    is_current = row is not None and row[0] == migrate.head_revision()
+    return [] if is_current else ["migrations are missing; run `flask db upgrade`"]
 
 
 def _type_of(row: Any) -> str:

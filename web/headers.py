@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response
 
 from core.settings import Settings
+from web.security.identity import add_proof
 from web.services import Services
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -46,7 +47,10 @@ def security_headers(settings: Settings) -> dict[str, str]:
 
 
 def init_headers(app: Flask) -> None:
-    """Add the headers to every answer of the app. A view that needs another value of one sets it itself."""
+    """Add the headers to every answer of the app, and the proof that it is ours where one is asked for.
+
+    A view that needs another value of a header sets it itself.
+    """
     services: Services = app.extensions["signalbook"]
     headers = security_headers(services.settings) | {"Cache-Control": "private, no-cache"}
 
@@ -54,4 +58,5 @@ def init_headers(app: Flask) -> None:
     def add_headers(response: Response) -> Response:
         for name, value in headers.items():
             response.headers.setdefault(name, value)
+        add_proof(response, services.secrets["secret_key"])
         return response

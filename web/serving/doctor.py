@@ -17,6 +17,8 @@ from core.timezones import to_new_york
 from core.trading_calendar import cme_equity_calendar
 from database import verify
 from database.engine import Database
+from web.examination.disk import persistence_check
+from web.examination.way_in import way_in_check
 from web.services import Check, Services, services
 from web.serving.health import overall
 
@@ -31,7 +33,7 @@ calendar_commands = AppGroup("calendar", help="The trading calendar of CME equit
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @with_appcontext
 def doctor(as_json: bool) -> None:
-    """Examine settings, disk, database, clock and calendar; exit code 0 sound, 1 warnings, 2 faults."""
+    """Examine settings, disk, database, clock, calendar and the way in; exit code 0 sound, 1 warnings, 2 faults."""
     checks = examine(services())
     worst = overall(checks)
     if as_json:
@@ -49,8 +51,10 @@ def examine(parts: Services) -> dict[str, Check]:
     return {
         "settings": _settings_check(parts),
         "data_dir": _data_dir_check(parts.settings.data_dir),
+        "journal": persistence_check(parts.settings.data_dir),
         **_database_checks(parts.db, now),
         "calendar": calendar_check(now),
+        "webhook": way_in_check(parts.settings, parts.secrets["secret_key"]),
     }
 
 
@@ -116,15 +120,20 @@ def _database_checks(db: Database, now: datetime) -> dict[str, Check]:
             skew = verify.clock_skew(cur, now)
     except SignalbookError as error:
         return {"database": Check("fail", error.message)}
-    server = report["server"]
+    server, problems = report["server"], report["problems_of"]
     loaded = f"TimescaleDB {server['timescaledb']}" if server["timescaledb"] else "without TimescaleDB"
-    problems = report["problems"]
     return {
-        "database": Check("fail" if problems else "pass", "; ".join(problems) or f"{server['version']}, {loaded}"),
+        "database": _sound(problems["server"], f"{server['version']}, {loaded}"),
+        "durability": _sound(problems["durability"], "what is stored survives a crash"),
+        "migrations": _sound(problems["migrations"], "complete"),
         "clock": Check(
             "warn" if abs(skew) > SKEW_WARN_SECONDS else "pass", f"{skew:+.2f} s against the database's clock"
         ),
     }
+
+
+def _sound(problems: list[str], otherwise: str) -> Check:
+    return Check("fail", "; ".join(problems)) if problems else Check("pass", otherwise)
 
 
 COMMANDS: tuple[click.Command, ...] = (doctor, calendar_commands)
