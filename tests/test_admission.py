@@ -221,12 +221,12 @@ def seconds_of_posts(port: int, path: str) -> list[float]:
     return times
 
 
-def assert_intake_is_quick(port: int, path: str) -> None:
+def assert_intake_is_quick(port: int, path: str, limit_seconds: float = LIMIT_SECONDS) -> None:
     """p99 below the limit in one of three rounds: another program on a busy machine is no fault of ours."""
     p99s: list[float] = []
-    while len(p99s) < 3 and (not p99s or min(p99s) >= LIMIT_SECONDS):
+    while len(p99s) < 3 and (not p99s or min(p99s) >= limit_seconds):
         p99s.append(statistics.quantiles(seconds_of_posts(port, path), n=100)[98])
-    assert min(p99s) < LIMIT_SECONDS, p99s
+    assert min(p99s) < limit_seconds, p99s
 
 
 @pytest.fixture
