@@ -23,6 +23,7 @@ from telemetry.journal.disk import RealDisk
 from telemetry.journal.journal import Journal
 from telemetry.measures import JournalCollector
 from tests.support_needs import missing
+from web.serving.health import GIT, commit_of
 from web_server import create_app
 
 ROOT = Path(__file__).parents[1]
@@ -143,3 +144,20 @@ def test_every_metric_of_the_dashboard_exists(tmp_path: Path) -> None:
     assert len(named) >= 12
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
     assert len(places) == len(set(places))
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_the_commit_that_runs_is_found_in_the_git_folder_packed_or_not(tmp_path: Path, is_packed: bool) -> None:
+    commits = {"refs/heads/main": "a" * 40, "refs/heads/other": "b" * 40}
+    if is_packed:
+        lines = ["# pack-refs with: peeled", *(f"{commit} {ref}" for ref, commit in commits.items())]
+        (tmp_path / "packed-refs").write_text("\n".join(lines) + "\n")
+    else:
+        (tmp_path / "refs" / "heads").mkdir(parents=True)
+        for ref, commit in commits.items():
+            (tmp_path / ref).write_text(f"{commit}\n")
+    assert commit_of(tmp_path, "refs/heads/other") == "b" * 40
+
+
+def test_the_commit_is_looked_for_where_the_checkout_has_its_git_folder() -> None:
+    assert (GIT.parent / "web_server.py").exists()

@@ -16,6 +16,7 @@ from web.services import Check, services
 
 blueprint = Blueprint("health", __name__)
 VERSION = "0.1.0"
+GIT = Path(__file__).parents[2] / ".git"
 
 
 @blueprint.get("/healthz")
@@ -47,9 +48,16 @@ def commit() -> str:
     given = os.environ.get("SOURCE_COMMIT") or os.environ.get("RAILWAY_GIT_COMMIT_SHA")
     if given:
         return given[:12]
-    git = Path(__file__).parent.parent / ".git"
     try:
-        head = (git / "HEAD").read_text().strip()
-        return (git / head[5:]).read_text().strip()[:12] if head.startswith("ref: ") else head[:12]
+        head = (GIT / "HEAD").read_text(encoding="utf-8").strip()
+        return (commit_of(GIT, head[5:]) if head.startswith("ref: ") else head)[:12]
     except OSError:
         return "unknown"
+
+
+def commit_of(git: Path, ref: str) -> str:
+    """The commit a branch points to, in a file of its own or among the packed ones. OSError when there is no git folder."""
+    if (git / ref).exists():
+        return (git / ref).read_text(encoding="utf-8").strip()
+    lines = (git / "packed-refs").read_text(encoding="utf-8").splitlines()
+    return next((line.split(" ")[0] for line in lines if line.endswith(f" {ref}")), "unknown")
