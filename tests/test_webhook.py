@@ -364,7 +364,9 @@ def test_a_start_without_the_database_uses_the_tokens_of_the_start_before(
     assert stat.S_IMODE(os.stat(cache).st_mode) == 0o600
     assert TOKEN not in cache.read_text()
     later = create_app(settings, Database(ABSENT))
+    parts_of(later).intake.start()
     answer = post(later.test_client(), entry())
+    parts_of(later).intake.stop()
     assert (answer.status_code, answer.json["stored"]) == (200, "journal")
     parts_of(later).journal.close()
 
