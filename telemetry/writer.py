@@ -300,6 +300,7 @@ class Writer:
                 statement_timeout_ms=STATEMENT_TIMEOUT_MS,
                 lock_timeout_ms=STATEMENT_TIMEOUT_MS,
                 connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                is_preparing=True,
             )
         return self._connection
 
