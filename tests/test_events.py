@@ -172,3 +172,20 @@ def test_the_table_refuses_what_cannot_be(db: Database, assignment: str) -> None
         db.transaction() as cur,
     ):
         cur.execute(f"UPDATE automated_signals SET {assignment}")
+
+
+def test_a_repair_reads_back_from_its_row_as_it_was(db: Database) -> None:
+    """A rebuild folds repairs from their rows: what a row shows beside them, such as the session, is none of their words."""
+    repair = event(
+        Kind.ENTRY,
+        3,
+        source=Source.RECONCILED,
+        receipt_id=None,
+        event_time=START,
+        signal_time=START,
+        confidence=Decimal("0.95"),
+        reconciliation_reason="entry_received_minus_one_bar",
+    )
+    append(db, [repair])
+    with db.transaction() as cur:
+        assert list(events.kept_events(cur)) == [repair]
