@@ -84,9 +84,7 @@ def event_of(row: Any) -> LifecycleEvent:
     if row.receipt_id is None and source.rank <= Source.IMPORT.rank and values["session_label"] is None:
         values["session_label"] = row.session  # an older table's one column held the wire's label
     values["direction"] = _SIDES.get((row.direction or "").lower())
-    return LifecycleEvent(
-        kind=Kind(row.event_type), source=source, warnings=tuple(row.warnings), **values
-    )
+    return LifecycleEvent(kind=Kind(row.event_type), source=source, warnings=tuple(row.warnings), **values)
 
 
 def _numbers(document: dict[str, Any]) -> dict[str, Any]:

@@ -76,8 +76,8 @@ def single_bodies(group: Sequence[Prepared]) -> dict[str, str]:
     }
 
 
-def understand_record(record: Record) -> Understanding:
-    """What the delivery says. A fault of ours while reading it must never cost the delivery: it is stored, not
+def understand_record(record: Record, *, is_logged: bool = True) -> Understanding:
+    """What the delivery says; without `is_logged` its events alone. A fault of ours while reading it must never cost the delivery: it is stored, not
     understood, and can be replayed once the fault is mended."""
     try:
         return understand(
@@ -86,6 +86,7 @@ def understand_record(record: Record) -> Understanding:
             received_at=record.received_at,
             source=SOURCES[record.source],
             receipt_id=record.receipt_id,
+            is_logged=is_logged,
         )
     except Exception:
         log.exception("understanding_failed", extra={"receipt_id": str(record.receipt_id)})

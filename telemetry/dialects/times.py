@@ -27,6 +27,8 @@ FALSE_UTC_TOLERANCE = timedelta(minutes=10)
 FUTURE_TOLERANCE = timedelta(minutes=5)
 INSTANTS: tuple[str, ...] = ("event_time", "confirmation_time")
 """The times that are one value on the wire; a signal time may come as date and time of day."""
+_TOLD = (*INSTANTS, "signal_time", "signal_date")
+_PLAIN = frozenset({str, int, type(None)})  # types whose equal values are the same value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEARS = range(2000, 2100)
@@ -46,6 +48,21 @@ class _Reading(NamedTuple):
 
 def read_times(known: dict[str, Any], received_at: datetime) -> tuple[dict[str, datetime], tuple[str, ...]]:
     """The times (by field, those that could be read) of one event that arrived at `received_at`, and the doubts."""
+    told = tuple([(name, known[name]) for name in _TOLD if name in known])
+    if all(type(value) in _PLAIN for _, value in told):
+        instants, doubts = _read_plain(told, received_at)
+        return dict(instants), doubts
+    return _read_all(known, received_at)
+
+
+@lru_cache(maxsize=64)  # the members of a batch share their times
+def _read_plain(
+    told: tuple[tuple[str, str | int | None], ...], received_at: datetime
+) -> tuple[dict[str, datetime], tuple[str, ...]]:
+    return _read_all(dict(told), received_at)
+
+
+def _read_all(known: dict[str, Any], received_at: datetime) -> tuple[dict[str, datetime], tuple[str, ...]]:
     readings = {name: _read(known[name], received_at) for name in INSTANTS if name in known}
     if "signal_time" in known:
         readings["signal_time"] = _read(_with_date(known["signal_time"], known.get("signal_date")), received_at)
