@@ -77,8 +77,11 @@ def single_bodies(group: Sequence[Prepared]) -> dict[str, str]:
 
 
 def understand_record(record: Record, *, is_logged: bool = True) -> Understanding:
-    """What the delivery says; without `is_logged` its events alone. A fault of ours while reading it must never cost the delivery: it is stored, not
-    understood, and can be replayed once the fault is mended."""
+    """What the delivery says; without `is_logged` its events alone.
+
+    A fault of ours while reading it must never cost the delivery: it is stored, not understood, and can be replayed once
+    the fault is mended.
+    """
     try:
         return understand(
             record.body,

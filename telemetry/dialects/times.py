@@ -49,7 +49,7 @@ class _Reading(NamedTuple):
 def read_times(known: dict[str, Any], received_at: datetime) -> tuple[dict[str, datetime], tuple[str, ...]]:
     """The times (by field, those that could be read) of one event that arrived at `received_at`, and the doubts."""
     told = tuple([(name, known[name]) for name in _TOLD if name in known])
-    if all(type(value) in _PLAIN for _, value in told):
+    if all(type(value) in _PLAIN and (type(value) is not str or len(value) <= _LONGEST) for _, value in told):
         instants, doubts = _read_plain(told, received_at)
         return dict(instants), doubts
     return _read_all(known, received_at)
