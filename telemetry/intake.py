@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 WAIT_SECONDS = 1.2
 REFUSED = "quarantined"
 REFUSED_ANSWER = {"message": "Stored, but not understood: the database refused a value", "error": "refused value"}
-UNDERSTOOD = frozenset({"accepted", "duplicate", "conflict", "merged", "deleted"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -107,7 +107,3 @@ def rows(db: Database, sql: str, given: dict[str, Any] | None = None) -> list[An
     with db.transaction() as cur:
         cur.execute(sql, given)
         return cur.fetchall()
-
-
-def shifted(alert: Alert, seconds: float) -> Alert:
-    return replace(alert, sent_at=alert.sent_at + timedelta(seconds=seconds))
