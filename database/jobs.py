@@ -39,6 +39,7 @@ from core.errors import ConflictError, DatabaseUnavailableError
 from core.jobs import Job, Report
 from database.engine import GONE, STATEMENT_TIMEOUT_MS, Cursor, Database
 from database.queries import queries
+from database.storable import storable
 
 log = logging.getLogger(__name__)
 
@@ -262,8 +263,8 @@ def _finish(cur: Cursor, claim: Claim, outcome: Outcome, report: Report) -> bool
         "run_id": claim.run_id,
         "attempt": claim.attempt,
         "status": outcome.value,
-        "counts": _storable(json.dumps(report.counts, ensure_ascii=False)).replace("\\u0000", ""),
-        "message": _storable(report.message),
+        "counts": storable(json.dumps(report.counts, ensure_ascii=False)).replace("\\u0000", ""),
+        "message": storable(report.message),
     }
     try:
         cur.execute(queries("jobs").finish_run, values)
@@ -306,11 +307,6 @@ def _unavailable(job: Job, error: Exception) -> Outcome:
 def _key(job: Job) -> int:
     """The job's number in advisory locks: 31 bits, so that pg_locks shows it unchanged."""
     return zlib.crc32(job.name.encode()) & 0x7FFFFFFF
-
-
-def _storable(text: str) -> str:
-    """Text that PostgreSQL takes: no NUL, no lone surrogates."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def _one(cur: Cursor) -> Any:

@@ -9,6 +9,7 @@ from flask_login import current_user
 from flask_openapi3 import APIBlueprint, Tag
 
 from database import repairs, sync
+from database.storable import without_nul
 from hybrid_sync import presenting
 from hybrid_sync.cli import COMMANDS, parts
 from hybrid_sync.cycle import WINDOW, run_cycle
@@ -139,8 +140,8 @@ def sync_page() -> str:
 
 
 def _words(name: str) -> str:
-    """A text of the address, without what PostgreSQL cannot take."""
-    return request.args.get(name, "").replace("\x00", "").strip()[:100]
+    """A filter as somebody typed it."""
+    return without_nul(request.args.get(name, "")).strip()[:100]
 
 
 def _chosen() -> dict[str, str | None]:

@@ -14,6 +14,7 @@ from typing import Any
 from core.lifecycle import LifecycleEvent, Source
 from database.deliveries import Delivery
 from database.json_text import as_number, to_json
+from database.storable import without_nul
 from telemetry.dialects.records import Understanding
 from telemetry.dialects.understand import understand
 from telemetry.journal.record import Record
@@ -113,4 +114,4 @@ def _to_json(value: Any) -> str | None:
 
 
 def _clean(text: str) -> str:
-    return text.replace("\x00", "")[:MAX_TEXT]
+    return without_nul(text)[:MAX_TEXT]

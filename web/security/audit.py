@@ -11,6 +11,7 @@ from flask_login import current_user
 from core.errors import SignalbookError
 from database import operator_actions
 from database.operator_actions import Action
+from database.storable import without_nul
 from web.policy import SAFE_METHODS
 from web.services import services
 
@@ -80,5 +81,5 @@ def _arguments() -> dict[str, str]:
     path = {name: str(value)[:LONGEST] for name, value in (request.view_args or {}).items()}
     if request.endpoint in LOGINS:
         return path  # a password typed into the wrong field must not be kept
-    form = {name: request.form[name].replace("\x00", "")[:LONGEST] for name in SHOWN_FIELDS if name in request.form}
+    form = {name: without_nul(request.form[name])[:LONGEST] for name in SHOWN_FIELDS if name in request.form}
     return path | form

@@ -1,0 +1,16 @@
+"""Text that PostgreSQL can keep: no NUL, and no lone surrogate."""
+
+from __future__ import annotations
+
+NO_NUL = r"^[^\x00]*$"
+"""The pattern of a field that refuses NUL at the door; where somebody only types a filter, `without_nul` will do."""
+
+
+def without_nul(text: str) -> str:
+    """The text without NUL."""
+    return text.replace("\x00", "")
+
+
+def storable(text: str) -> str:
+    """The text with whatever PostgreSQL refuses left out or replaced."""
+    return without_nul(text.encode("utf-8", "replace").decode())
