@@ -32,6 +32,26 @@ def add(db: Database, *events: LifecycleEvent) -> None:
         append_events(cur, events)
 
 
+def fill(db: Database) -> None:
+    """A trade that ran 3R and was stopped, one that was stopped at once, an open one, a cancelled and a pending signal."""
+    add(
+        db,
+        event("WON", Kind.SIGNAL_CREATED, 0, htf_alignment={"m5": "Bullish", "all_bullish": False}),
+        event("WON", Kind.ENTRY, 1, bars_to_confirmation=1),
+        mfe("WON", 3, "3", "3.25"),
+        event("WON", Kind.BE_TRIGGERED, 4),
+        event("WON", Kind.EXIT_BE, 5),
+        event("WON", Kind.EXIT_SL, 9),
+        event("LOST", Kind.ENTRY, 11),
+        event("LOST", Kind.EXIT_SL, 12),
+        event("OPEN", Kind.ENTRY, 20),
+        mfe("OPEN", 22, "0", "0"),
+        event("GONE", Kind.SIGNAL_CREATED, 30),
+        event("GONE", Kind.CANCELLED, 33, reason="opposite_signal_appeared", cancelled_by="X", bars_pending=2),
+        event("WAITS", Kind.SIGNAL_CREATED, 40),
+    )
+
+
 def mfe(trade_id: str, minute: int, be: str, no_be: str, mae: str = "-0.25") -> LifecycleEvent:
     """One minute's excursions in R."""
     values = {"be_mfe_r": Decimal(be), "no_be_mfe_r": Decimal(no_be), "mae_r": Decimal(mae)}
