@@ -27,6 +27,17 @@ START = datetime(2025, 12, 10, 14, 30, tzinfo=UTC)  # 09:30 in New York
 CONTRACT = "CON.F.US.MNQ.Z25"
 MINUTE = Timeframe.parse("1m")
 AT_ONCE = 500
+AGO = timedelta(minutes=2)
+LOST = {
+    "SIGNAL_CREATED": 0.5,
+    "MFE_UPDATE_BATCH": 0.54,
+    "BE_TRIGGERED": 0.5,
+    "EXIT_BREAK_EVEN": 0.5,
+    "EXIT_BE": 0.5,
+    "EXIT_SL": 0.5,
+    "EXIT_STOP_LOSS": 0.5,
+}
+"""Half the events and most batches."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,13 @@ def store_bars(db: Database, found: World, contract: str = CONTRACT, shift: str 
         )
     with db.transaction(statement_timeout_ms=0) as cur:
         bar_store.upsert_bars(cur, rows)
+
+
+def store_torn(db: Database, found: World) -> None:
+    """What is left of a stream when LOST never arrived, beside whole bars."""
+    arrived, _lost = without(found.alerts, LOST)
+    deliver(db, arrived)
+    store_bars(db, found)
 
 
 def sync_settings(**given: str) -> Settings:
