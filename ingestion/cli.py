@@ -12,7 +12,7 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from core.records import Bar, Timeframe, buckets_between
+from core.records import Bar, Timeframe, buckets_between, values_of
 from core.trading_calendar import cme_equity_calendar
 from database import bars
 from database.bars import Contract
@@ -130,12 +130,8 @@ def _differences(
     return [
         {"contract": contract.contract_id, "timeframe": str(frame), "against": what, "starts_at": at.isoformat()}
         for at in sorted(other)
-        if at in stored and _values(stored[at]) != _values(other[at])
+        if at in stored and values_of(stored[at]) != values_of(other[at])
     ]
-
-
-def _values(bar: Bar) -> tuple[Any, ...]:
-    return bar.open, bar.high, bar.low, bar.close, bar.volume
 
 
 def _progress(items: list[Any], label: str, as_json: bool) -> Any:

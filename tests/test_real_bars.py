@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from core.records import Bar, Timeframe, Unit
+from core.records import Bar, Timeframe, Unit, values_of
 from ingestion.bars.roll_up import roll_up
-from tests.support_market import CALENDAR, Key, Values, at, values_of
+from tests.support_market import CALENDAR, Key, Values, at
 
 DATA = Path(os.environ.get("SIGNALBOOK_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FILE = DATA / "bars" / "mes_m25_2025_5m_15m_1h_4h_1d.csv"
