@@ -37,8 +37,8 @@ def parts() -> Sync:
 def run_command(tiers: tuple[int, ...], dry_run: bool, is_all: bool, as_json: bool) -> None:
     """Find gaps and fill them from evidence, now; safe to repeat."""
     own = parts()
-    given = {"tiers": tiers or TIERS, "is_dry_run": dry_run, "is_all": is_all, "actor": ACTOR}
-    report = run_cycle(own.db, own.settings, own.clock.now(), **given)  # type: ignore[arg-type]
+    now = own.clock.now()
+    report = run_cycle(own.db, own.settings, now, tiers=tiers or TIERS, is_dry_run=dry_run, is_all=is_all, actor=ACTOR)
     told = report.as_json()
     if as_json:
         click.echo(json.dumps(told))
