@@ -114,8 +114,8 @@ def sync_page() -> str:
         audit = sync.list_audit(cur, limit=AUDIT_SHOWN + 1, before_id=before_id, **chosen)
         cycles = sync.list_cycles(cur, 1)
         outages = sync.list_outages(cur, since=now - WINDOW, limit=12)
-        is_trade = chosen["trade_id"] is not None
-        held = repairs.list_repairs(cur, _words("stream") or parts().settings.stream, chosen["trade_id"] or "")
+        stream, trade_id = _words("stream") or parts().settings.stream, chosen["trade_id"]
+        held = repairs.list_repairs(cur, stream, trade_id) if trade_id else []
     return render_template(
         "hybrid_sync.html",
         found=found,
@@ -127,7 +127,7 @@ def sync_page() -> str:
         is_paged=before_id is not None,
         cycle=cycles[0] if cycles else None,
         outages=outages,
-        repairs=held if is_trade else [],
+        repairs=held,
         chosen=chosen,
         actions=ACTIONS,
         gap_types=GAP_TYPES,
