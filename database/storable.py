@@ -1,6 +1,9 @@
-"""Text that PostgreSQL can keep: no NUL, and no lone surrogate."""
+"""What PostgreSQL can keep: text without NUL and lone surrogates, whole numbers of 64 bits."""
 
 from __future__ import annotations
+
+MAX_ID = 2**63 - 1
+"""The largest id of a bigint column."""
 
 NO_NUL = r"^[^\x00]*$"
 """The pattern of a field that refuses NUL at the door; where somebody only types a filter, `without_nul` will do."""

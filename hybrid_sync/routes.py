@@ -9,13 +9,13 @@ from flask_login import current_user
 from flask_openapi3 import APIBlueprint, Tag
 
 from database import repairs, sync
-from database.storable import without_nul
+from database.storable import MAX_ID, without_nul
 from hybrid_sync import presenting
 from hybrid_sync.cli import COMMANDS, parts
 from hybrid_sync.cycle import WINDOW, run_cycle
 from hybrid_sync.gaps import CLASSIC, GAP_TYPES
 from hybrid_sync.parts import jobs
-from hybrid_sync.payloads import ACTIONS, MAX_ID, AuditQuery, GapsQuery, RevokeBody, RunBody, StreamQuery
+from hybrid_sync.payloads import ACTIONS, AuditQuery, GapsQuery, RevokeBody, RunBody, StreamQuery
 from hybrid_sync.revoking import revoke
 
 __all__ = ("api", "jobs", "pages")

@@ -6,11 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from database.storable import NO_NUL
+from database.storable import MAX_ID, NO_NUL
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
-MAX_ID = 2**63 - 1
 
 
 class DeliveryQuery(BaseModel):

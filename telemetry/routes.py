@@ -23,7 +23,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from core.errors import InvalidInputError, NotFoundError, TooLargeError, TryAgainError
 from database import deliveries
 from database.engine import Cursor
-from database.storable import without_nul
+from database.storable import MAX_ID, without_nul
 from telemetry import measures, presenting
 from telemetry.backfill import backfill_telemetry_from_automated_signals
 from telemetry.dialects.body import MAX_BYTES
@@ -34,7 +34,7 @@ from telemetry.history.rebuild import replay_quarantined
 from telemetry.history.upload import unpacked
 from telemetry.kit.routes import connect
 from telemetry.parts import Telemetry
-from telemetry.payloads import MAX_ID, BackfillBody, ConnectionQuery, DeliveryPath, DeliveryQuery, ImportQuery
+from telemetry.payloads import BackfillBody, ConnectionQuery, DeliveryPath, DeliveryQuery, ImportQuery
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue

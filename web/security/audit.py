@@ -11,7 +11,7 @@ from flask_login import current_user
 from core.errors import SignalbookError
 from database import operator_actions
 from database.operator_actions import Action
-from database.storable import without_nul
+from database.storable import MAX_ID, without_nul
 from web.policy import SAFE_METHODS
 from web.services import services
 
@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 
 audit = Blueprint("audit", __name__)
 PAGE_SIZE = 100
-MAX_ID = 2**63 - 1
 LOGINS = frozenset({"auth.log_in", "pages.code_login.check_code"})
 NOT_AUDITED = frozenset({"webhook", "pages.preferences", "signals.preferences"})
 SHOWN_FIELDS = ("stream", "limit", "parameter", "value", "reason", "action", "name")
