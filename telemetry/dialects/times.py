@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from core.records import EPOCH
 from core.timezones import WallTime, attach
 from telemetry.dialects.values import INVALID, OUT_OF_RANGE
 
@@ -27,7 +28,6 @@ FUTURE_TOLERANCE = timedelta(minutes=5)
 INSTANTS: tuple[str, ...] = ("event_time", "confirmation_time")
 """The times that are one value on the wire; a signal time may come as date and time of day."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEARS = range(2000, 2100)
 _EARLIEST_MS, _LATEST_MS = 946_684_800_000, 4_102_444_800_000
 _LONGEST = 40
@@ -99,7 +99,7 @@ def _read(value: Any, received_at: datetime) -> _Reading:
 def _from_milliseconds(value: int | Decimal) -> _Reading:
     if not _EARLIEST_MS <= value < _LATEST_MS:
         return _Reading(None, OUT_OF_RANGE)
-    return _Reading(_EPOCH + timedelta(milliseconds=int(value)))
+    return _Reading(EPOCH + timedelta(milliseconds=int(value)))
 
 
 @lru_cache(maxsize=1024)  # the members of a batch and the alerts of a minute share their stamps
