@@ -19,6 +19,7 @@ from flask.cli import AppGroup
 from core.timezones import day_bounds
 from database import exports
 from database.command_line import plain_errors
+from database.csv_text import cell
 from operations.export import evidence, tables
 from operations.routes import parts
 
@@ -114,7 +115,7 @@ def _write(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Path |
         writer = csv.writer(target)
         writer.writerow(columns)
         for row in rows:
-            writer.writerow([tables.cell(value) for value in row])
+            writer.writerow([cell(value) for value in row])
 
 
 @contextmanager
