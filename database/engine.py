@@ -51,6 +51,8 @@ POOL_WAIT_SECONDS = 2.0
 POOL_RECYCLE_SECONDS = 1_800
 
 GONE = (psycopg2.OperationalError, psycopg2.InterfaceError)
+DATABASE_ERRORS = (DatabaseUnavailableError, psycopg2.Error)
+"""All that asking the database may end in, for those who go on without an answer."""
 
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
 

@@ -32,12 +32,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-import psycopg2
-
 from core.clock import Clock
 from core.errors import ConflictError, DatabaseUnavailableError
 from core.jobs import Job, Report
-from database.engine import GONE, STATEMENT_TIMEOUT_MS, Cursor, Database
+from database.engine import DATABASE_ERRORS, GONE, STATEMENT_TIMEOUT_MS, Cursor, Database
 from database.queries import queries
 from database.storable import storable
 
@@ -142,7 +140,7 @@ def run_due(db: Database, job: Job, clock: Clock, owner: str) -> Iterator[Outcom
     """
     try:
         due = _plan(db, job, clock.now(), owner)
-    except (DatabaseUnavailableError, psycopg2.Error) as error:
+    except DATABASE_ERRORS as error:
         yield _unavailable(job, error)
         return
     for slot in due:
@@ -157,7 +155,7 @@ def run_slot(db: Database, job: Job, slot: datetime, now: datetime, owner: str) 
     try:
         with _job_lock(db, job) as cur:
             return Outcome.BUSY if cur is None else _run_locked(db, cur, Try(job, slot, now, owner))
-    except (DatabaseUnavailableError, psycopg2.Error) as error:
+    except DATABASE_ERRORS as error:
         return _unavailable(job, error)
 
 
