@@ -31,7 +31,7 @@ def ids(answer: TestResponse) -> list[int]:
 
 
 def replay(client: FlaskClient, path: str) -> TestResponse:
-    return client.post(f"/api/automated-signals/telemetry/{path}", headers={"X-CSRFToken": csrf_token(client)})
+    return client.post(f"/api/automated-signals/telemetry/{path}", headers={"X-CSRFToken": csrf_token(client, LOG)})
 
 
 def test_an_empty_log_leads_to_the_connection_page(reader: FlaskClient) -> None:
