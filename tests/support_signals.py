@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from automated_signals_state import state_hash
 from core.lifecycle import Kind, LifecycleEvent, mfe_slot
+from database import states
 from database.engine import Database
 from database.events import append_events
 
@@ -30,6 +32,12 @@ def add(db: Database, *events: LifecycleEvent) -> None:
     """Append the events in a transaction of their own."""
     with db.transaction() as cur:
         append_events(cur, events)
+
+
+def hash_of(db: Database) -> str:
+    """The hash of every stored state."""
+    with db.transaction() as cur:
+        return state_hash(states.all_states(cur))
 
 
 def fill(db: Database) -> None:

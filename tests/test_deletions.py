@@ -13,14 +13,13 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 from werkzeug.test import TestResponse
 
-from automated_signals_state import state_hash
 from core.lifecycle import Kind
 from database import deletions, events, states
 from database.engine import Database
 from database.events import Outcome, append_events
 from telemetry.history.rebuild import fold_older_rows, rebuild
 from tests.support_http import PAGE, SIGNALS, api_token, ask, csrf_token, get, listed, words
-from tests.support_signals import START, add, event, mfe
+from tests.support_signals import START, add, event, hash_of, mfe
 
 T1 = ("main", "T1")
 QUALITY = "/automated-signals-quality"
@@ -44,11 +43,6 @@ def restore(db: Database, *trade_ids: str) -> list[tuple[str, str]]:
 def trade_ids(db: Database) -> list[str]:
     with db.transaction() as cur:
         return sorted(state.trade_id for state in states.all_states(cur))
-
-
-def hash_of(db: Database) -> str:
-    with db.transaction() as cur:
-        return state_hash(states.all_states(cur))
 
 
 def test_a_deleted_signal_has_no_state_and_keeps_its_events(db: Database) -> None:
