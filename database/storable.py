@@ -16,4 +16,4 @@ def without_nul(text: str) -> str:
 
 def storable(text: str) -> str:
     """The text with whatever PostgreSQL refuses left out or replaced."""
-    return without_nul(text.encode("utf-8", "replace").decode())
+    return without_nul(text if text.isascii() else text.encode("utf-8", "replace").decode())

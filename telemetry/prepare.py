@@ -13,8 +13,8 @@ from typing import Any
 
 from core.lifecycle import LifecycleEvent, Source
 from database.deliveries import Delivery
-from database.json_text import as_number, to_json
-from database.storable import without_nul
+from database.json_text import as_number, decimals_to_json
+from database.storable import storable
 from telemetry.dialects.records import Understanding
 from telemetry.dialects.understand import understand
 from telemetry.journal.record import Record
@@ -110,8 +110,8 @@ def _answer_of(understanding: Understanding) -> dict[str, Any]:
 
 
 def _to_json(value: Any) -> str | None:
-    return None if value is None else to_json(value, as_number)
+    return None if value is None else decimals_to_json(value, as_number)
 
 
 def _clean(text: str) -> str:
-    return without_nul(text)[:MAX_TEXT]
+    return storable(text)[:MAX_TEXT]
