@@ -14,6 +14,7 @@ from typing import Any
 from core.lifecycle import LifecycleEvent, Source
 from database.deliveries import Delivery
 from database.json_text import as_number, decimals_to_json
+from database.storable import storable
 from telemetry.dialects.records import Understanding
 from telemetry.dialects.understand import understand
 from telemetry.journal.record import Record
@@ -117,5 +118,4 @@ def _to_json(value: Any) -> str | None:
 
 
 def _clean(text: str) -> str:
-    storable = text if text.isascii() else text.encode("utf-8", "replace").decode()
-    return storable.replace("\x00", "")[:MAX_TEXT]
+    return storable(text)[:MAX_TEXT]

@@ -13,11 +13,12 @@ from uuid import uuid4
 import psycopg2.errors
 import pytest
 
-from automated_signals_state import fold, state_hash
+from automated_signals_state import fold
 from core.lifecycle import Kind, LifecycleEvent, Source, mfe_slot
 from database import events, states
 from database.engine import Database
 from database.events import Outcome, append_events
+from tests.support_signals import hash_of
 
 START = datetime(2025, 12, 11, 14, 30, 5, tzinfo=UTC)
 
@@ -46,11 +47,6 @@ def life(trade: str) -> list[LifecycleEvent]:
 def append(db: Database, group: Sequence[LifecycleEvent]) -> list[Outcome]:
     with db.transaction() as cur:
         return append_events(cur, group)
-
-
-def hash_of(db: Database) -> str:
-    with db.transaction() as cur:
-        return state_hash(states.all_states(cur))
 
 
 def test_a_new_fact_is_accepted_and_its_repeat_is_a_conflict(db: Database) -> None:

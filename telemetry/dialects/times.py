@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from core.records import EPOCH
 from core.timezones import WallTime, attach
 from telemetry.dialects.values import INVALID, OUT_OF_RANGE
 
@@ -30,7 +31,6 @@ INSTANTS: tuple[str, ...] = ("event_time", "confirmation_time")
 _TOLD = (*INSTANTS, "signal_time", "signal_date")
 _PLAIN = frozenset({str, int, type(None)})  # types whose equal values are the same value
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEARS = range(2000, 2100)
 _EARLIEST_MS, _LATEST_MS = 946_684_800_000, 4_102_444_800_000
 _LONGEST = 40
@@ -117,7 +117,7 @@ def _read(value: Any, received_at: datetime) -> _Reading:
 def _from_milliseconds(value: int | Decimal) -> _Reading:
     if not _EARLIEST_MS <= value < _LATEST_MS:
         return _Reading(None, OUT_OF_RANGE)
-    return _Reading(_EPOCH + timedelta(milliseconds=int(value)))
+    return _Reading(EPOCH + timedelta(milliseconds=int(value)))
 
 
 def _from_iso(text: str, received_at: datetime) -> _Reading:
