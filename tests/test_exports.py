@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from core.lifecycle import Kind, LifecycleEvent, Source
 from database import bars, exports
 from database.bars import Contract
+from database.csv_text import cell
 from database.engine import Database
 from operations.export import parquet, tables
 from tests.support_deliveries import deliver
@@ -202,7 +203,7 @@ def test_more_rows_than_a_row_group_are_all_written(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("value", ["80", 80, 8.5, ["a", 1], {"of": 3}, True])
 def test_what_an_alert_says_in_a_setup_is_text_whatever_it_is(value: Any) -> None:
     assert isinstance(tables.typed("signal_strength", value), str)
-    assert isinstance(tables.cell(value), str)
+    assert isinstance(cell(value), str)
 
 
 def test_without_pyarrow_the_command_says_what_to_install_and_leaves_no_file(

@@ -6,15 +6,14 @@ entered, never from the state, which knows what came later.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 from automated_signals_state import TradeState, derive, fold
 from core.lifecycle import Kind, LifecycleEvent
-from core.timezones import to_new_york, to_utc
+from core.timezones import to_new_york
+from database.csv_text import as_text
 
 SIGNAL_COLUMNS = (
     "stream", "trade_id", "status", "direction", "symbol", "timeframe", "bias", "session", "session_label", "signal_time",
@@ -54,7 +53,6 @@ KINDS: Mapping[str, str] = {
     "signal_time_ny": "clock",
 }  # fmt: skip
 """What a column holds where its file has types; every other one is text, documents as JSON."""
-_RUNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def signal_row(state: Any) -> list[Any]:
@@ -97,23 +95,6 @@ def _features(then: TradeState, known_at: datetime) -> dict[str, Any]:
     return found | {name: (then.market_state or {}).get(name) for name in MARKET}
 
 
-def cell(value: Any) -> str:
-    """A value as CSV text: UTC ISO times, plain decimals, JSON; text that a spreadsheet would run gets an apostrophe."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return to_utc(value).isoformat().replace("+00:00", "Z")
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, Decimal | int | float):
-        return format(value, "f") if isinstance(value, Decimal) else str(value)
-    is_words = isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
-    text = " ".join(value) if is_words else as_text(value)
-    return f"'{text}" if text.lstrip(" ").startswith(_RUNS) else text
-
-
 def typed(name: str, value: Any) -> Any:
     """A value as a file with types takes it: numbers as doubles, instants aware, words as a list, documents as JSON."""
     if value is None:
@@ -127,14 +108,3 @@ def typed(name: str, value: Any) -> Any:
             return value
         case _:
             return as_text(value)
-
-
-def as_text(value: Any) -> str:
-    """A text as it is, anything else that a document may hold as JSON."""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    return float(value) if isinstance(value, Decimal) else str(value)
