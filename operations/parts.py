@@ -20,6 +20,7 @@ from operations.alarms.watch import Stats, Watch, Watched
 from operations.backup import backup
 from operations.drills.drill import Drill
 from operations.drills.outages import DatabaseOutage, FeedOutage
+from operations.drills.traffic import send_alert
 from operations.export import cli as export_cli
 
 
@@ -64,7 +65,8 @@ class Operations:
 def init_operations(app: Flask, settings: Settings, db: Database, clock: Clock) -> None:
     """Build the parts and register routes and commands."""
     messenger = Messenger(settings.alarm_urls, settings.alarm_heartbeat_url)
-    drill = Drill(db, clock, (DatabaseOutage(db), FeedOutage(settings)))
+    outages = (DatabaseOutage(db), FeedOutage(settings))
+    drill = Drill(db, clock, outages, send_alert=lambda: send_alert(app, settings.webhook_token))
     if settings.demo:
         drill.init_app(app)
     app.extensions["operations"] = Operations(settings, db, clock, messenger, drill)

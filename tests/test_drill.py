@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+from prometheus_client.registry import CollectorRegistry
 
 from core.clock import ManualClock, SystemClock
 from core.errors import ConflictError, DatabaseUnavailableError, InvalidInputError
@@ -26,12 +27,14 @@ from operations.drills import drill as drill_module
 from operations.drills.drill import Drill
 from operations.drills.holes import healed, touched
 from operations.drills.outages import DatabaseOutage, FeedOutage
+from operations.drills.traffic import send_alert
 from simulator.gateway.gateway import Gateway
 from simulator.gateway.market import Market, front_contracts
 from tests.support_feed import rig, wait_for
 from tests.support_market import CONTRACT as MES
 from tests.support_market import bar_at
 from tests.support_service import Answer, Service, csrf_of, log_in, service
+from web_server import create_app
 
 TOKEN = "token-of-the-drill-tests"
 PASSWORD = "password of the drill"
@@ -87,6 +90,20 @@ def ended(db: Database, drill: Drill) -> list[Any]:
 
     wait_for(is_remembered)
     return found
+
+
+def test_a_drill_sends_alerts_of_its_own_and_each_is_accepted_and_drained(db: Database, settings: Settings) -> None:
+    app = create_app(replace(settings, demo=True, webhook_token=TOKEN), db)
+    intake = app.extensions["telemetry"]
+    intake.start(CollectorRegistry())
+    drill = Drill(db, SystemClock(), [DatabaseOutage(db)], outage_seconds=5, send_alert=lambda: send_alert(app, TOKEN))
+    drill.init_app(app)
+    drill.start("database")
+    (row,) = ended(db, drill)
+    intake.stop()
+    assert row.is_passed
+    assert row.figures["drained"] == row.figures["accepted"] >= 1
+    assert row.figures["journalled"] >= 1
 
 
 class Away:

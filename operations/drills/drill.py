@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 OUTAGE_SECONDS = 60.0
 HEAL_SECONDS = 180.0  # a connection is tried again after 30 s at most, and the last minute must be over
 LOOK_SECONDS = 0.5
+ALERT_SECONDS = 1.0
 FEED = "market"
 
 
@@ -60,12 +61,15 @@ class Drill:
     """One drill at a time. `start` returns at once."""
 
     def __init__(
-        self, db: Database, clock: Clock, outages: Iterable[Outage], outage_seconds: float = OUTAGE_SECONDS
-    ) -> None:
+        self, db: Database, clock: Clock, outages: Iterable[Outage], outage_seconds: float = OUTAGE_SECONDS,
+        send_alert: Callable[[], object] = lambda: None,
+    ) -> None:  # fmt: skip
+        """`send_alert` is called every second of an outage, so that there is traffic also when nobody else sends any."""
         self._db = db
         self._clock = clock
         self._outages = {outage.kind: outage for outage in outages}
         self._outage_seconds = outage_seconds
+        self._send_alert = send_alert
         self._lock = threading.Lock()
         self.progress = Progress()
 
@@ -114,9 +118,11 @@ class Drill:
         return response
 
     def _run(self, progress: Progress, outage: Outage) -> None:
-        pause = threading.Event()
+        pause, over_at = threading.Event(), self._clock.monotonic() + self._outage_seconds
         try:
-            pause.wait(self._outage_seconds)
+            while (left := over_at - self._clock.monotonic()) > 0:
+                self._send_alert()
+                pause.wait(min(left, ALERT_SECONDS))
         finally:
             outage.end()
         progress.phase, progress.back_at = "back", self._clock.now()
