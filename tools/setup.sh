@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the project needs: `service` and `development` into .venv, `browser` makes sure that Chromium is there.
+# Installs what the project needs: `service` and `development` into .venv, `bench` (what is measured beside us)
+# into .venv/bench; `browser` makes sure that Chromium is there.
 # Debian's packages are installed when this runs as root on Debian; otherwise it says exactly what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -51,13 +52,19 @@ development)
     (cd tools/vendor && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
     touch .venv/.installed-dev
     ;;
+bench)
+    echo "Installing what is measured beside us into .venv/bench"
+    .venv/bin/python -m venv .venv/bench
+    .venv/bench/bin/python -m pip install --quiet --require-hashes --requirement requirements-bench.txt
+    touch .venv/bench/.installed
+    ;;
 browser)
     if [ ! -x "${CHROMIUM:-/usr/bin/chromium}" ]; then
         need_packages chromium fonts-dejavu-core
     fi
     ;;
 *)
-    echo "usage: tools/setup.sh service|development|browser" >&2
+    echo "usage: tools/setup.sh service|development|bench|browser" >&2
     exit 2
     ;;
 esac
