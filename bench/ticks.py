@@ -22,10 +22,11 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.support.database import database
+from bench.support.figures import print_figure
 from core.records import Bar, Tick, Timeframe, microseconds
 from core.trading_calendar import cme_equity_calendar
-from database import bars, migrate
-from database.embedded import EmbeddedServer
+from database import bars
 from database.engine import Database
 from ingestion.bars.aggregator import OHLCBarAggregator
 from ingestion.bars.files import COLUMNS, parse_bars
@@ -39,11 +40,7 @@ BATCH = 100
 MANY_BARS = 20_000
 MINUTE = Timeframe.parse("1m")
 
-
-def report(name: str, value: float, unit: str, target: str) -> None:
-    """One figure, for machines and for people."""
-    print(json.dumps({"bench": "ticks", "name": name, "value": round(value, 3), "unit": unit, "target": target}))
-    print(f"{name}: {value:,.2f} {unit} (target {target})")
+report = partial(print_figure, "ticks")
 
 
 def some_ticks() -> list[Tick]:
@@ -181,18 +178,6 @@ def as_file(given: list[Bar]) -> list[str]:
         for bar in given
     )
     return [",".join(COLUMNS), *(",".join(map(str, row)) for row in rows)]
-
-
-@contextmanager
-def database() -> Iterator[Database]:
-    with TemporaryDirectory(prefix="signalbook-bench-") as folder:
-        base = Path(folder)
-        base.chmod(0o755)
-        with EmbeddedServer(base / "var", run_dir=base / "run") as server:
-            db = Database(server.url)
-            migrate.upgrade(db)
-            yield db
-            db.close()
 
 
 def main() -> None:

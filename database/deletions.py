@@ -13,20 +13,20 @@ from typing import Any
 from database import events, states
 from database.engine import Cursor
 from database.queries import queries
-from database.states import Key
+from database.states import Key, pairs
 
 SQL = queries("deletions")
 
 
 def delete_signals(cur: Cursor, keys: Collection[Key], *, reason: str, by: str, now: datetime) -> list[Key]:
     """Delete those of the signals that are there; returns their keys. Safe to repeat."""
-    given = _arrays(sorted(keys))
+    given = pairs(sorted(keys))
     cur.execute(states.SQL.lock_states, given)
     cur.execute(SQL.add_deletions, given | {"reason": reason, "deleted_by": by, "deleted_at": now})
     deleted = [(row.stream, row.trade_id) for row in cur.fetchall()]
-    cur.execute(SQL.remove_states, _arrays(deleted))
+    cur.execute(SQL.remove_states, pairs(deleted))
     if deleted:
-        events.notify(cur, deleted)
+        states.notify(cur, deleted)
     return deleted
 
 
@@ -37,8 +37,6 @@ def restore_signals(cur: Cursor, ids: Sequence[int], *, by: str, now: datetime) 
     cur.execute(SQL.end_deletions, {"ids": [row.id for row in found], "restored_by": by, "restored_at": now})
     keys = [(row.stream, row.trade_id) for row in found]
     events.refold(cur, keys)
-    if keys:
-        events.notify(cur, keys)
     return keys
 
 
@@ -58,7 +56,3 @@ def deleted_keys(cur: Cursor) -> list[Key]:
     """The signals that are deleted now."""
     cur.execute(SQL.list_deleted_keys)
     return [(row.stream, row.trade_id) for row in cur.fetchall()]
-
-
-def _arrays(keys: Sequence[Key]) -> dict[str, list[str]]:
-    return {"streams": [stream for stream, _ in keys], "trade_ids": [trade_id for _, trade_id in keys]}

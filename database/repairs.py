@@ -14,8 +14,7 @@ from database import events, states
 from database.engine import Cursor
 from database.event_rows import event_of
 from database.queries import queries
-from database.states import Key
-from database.sync import pairs
+from database.states import Key, pairs
 
 SQL = queries("repairs")
 _ALWAYS_NEW = frozenset({"received_at", "content_hash", "warnings", "confidence", "reconciliation_reason"})
@@ -95,7 +94,6 @@ def revoke_repairs(
     if not rows:
         raise NotFoundError("There is no such repair.")
     events.refold(cur, [(stream, trade_id)])
-    events.notify(cur, [(stream, trade_id)])
     return rows
 
 
@@ -154,7 +152,6 @@ def withdraw_repairs(cur: Cursor, ids: Sequence[int], keys: Sequence[Key]) -> No
     """Remove repairs that the stream itself has disproved, and fold their signals again."""
     cur.execute(SQL.delete_repairs, {"ids": list(ids)})
     events.refold(cur, sorted(set(keys)))
-    events.notify(cur, sorted(set(keys)))
 
 
 def list_known_trades(cur: Cursor, *, since: datetime, limit: int) -> list[Key]:
