@@ -20,6 +20,9 @@ $(VENV)/.installed: requirements.txt tools/setup.sh
 $(VENV)/.installed-dev: requirements-dev.txt tools/vendor/package-lock.json $(VENV)/.installed
 	@tools/setup.sh development
 
+$(VENV)/bench/.installed: requirements-bench.txt $(VENV)/.installed
+	@tools/setup.sh bench
+
 run: $(VENV)/.installed ## Run the service with its own PostgreSQL (DEMO=1: with made-up data)
 	@tools/run.sh
 
@@ -36,7 +39,7 @@ lint: $(VENV)/.installed-dev ## Check style and types
 format: $(VENV)/.installed-dev ## Bring the code into the project's style
 	@$(VENV)/bin/ruff check --fix --quiet . ; $(VENV)/bin/ruff format .
 
-bench: $(VENV)/.installed-dev ## Measure: ratios side by side, one line of JSON and one readable line each
+bench: $(VENV)/.installed-dev $(VENV)/bench/.installed ## Measure: ratios side by side, one line of JSON and one readable line each
 	@for program in bench/*.py; do $(PYTHON) -m bench.$$(basename $$program .py) || exit 1; done
 
 soak: $(VENV)/.installed-dev ## The long runs: kill cycles, database faults, fuzzing

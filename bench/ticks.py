@@ -1,4 +1,4 @@
-"""Ticks to bars, bars to the database: the aggregator beside NautilusTrader's (where that is installed), the cost of
+"""Ticks to bars, bars to the database: the aggregator beside NautilusTrader's (installed by `tools/setup.sh bench`), the cost of
 more timeframes, flushing beside one row per commit, and the import of history.
 
 Ratios are medians of pairs taken A B A B in one run. Prints one line of JSON and one to read for each figure.
@@ -7,15 +7,20 @@ Ratios are medians of pairs taken A B A B in one run. Prints one line of JSON an
 from __future__ import annotations
 
 import gc
-import importlib
+import json
+import os
 import random
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bench.support.database import database
 from bench.support.figures import print_figure
@@ -24,6 +29,7 @@ from core.trading_calendar import cme_equity_calendar
 from database import bars
 from database.engine import Database
 from ingestion.bars.aggregator import OHLCBarAggregator
+from ingestion.bars.files import COLUMNS, parse_bars
 
 PAIRS = 5
 TICKS = 200_000
@@ -31,6 +37,7 @@ START = datetime(2025, 5, 13, 0, 0, tzinfo=UTC)
 FIVE = ("1m", "5m", "15m", "1h", "4h")
 TEN = (*FIVE, "2m", "10m", "30m", "2h", "1d")
 BATCH = 100
+MANY_BARS = 20_000
 MINUTE = Timeframe.parse("1m")
 
 report = partial(print_figure, "ticks")
@@ -63,51 +70,32 @@ def ours(ticks: list[Tick], names: tuple[str, ...]) -> Callable[[], int]:
     return run
 
 
-def nautilus(ticks: list[Tick]) -> Callable[[], int] | None:
-    """The same ticks, in order of time, through a TimeBarAggregator for each timeframe; None if it is not installed."""
-    try:
-        aggregation, data = (
-            importlib.import_module(f"nautilus_trader.{name}") for name in ("data.aggregation", "model.data")
-        )
-        provider = importlib.import_module("nautilus_trader.test_kit.providers").TestInstrumentProvider
-        test_clock = importlib.import_module("nautilus_trader.common.component").TestClock
-        objects, enums, identifiers = (
-            importlib.import_module(f"nautilus_trader.model.{name}") for name in ("objects", "enums", "identifiers")
-        )
-    except ImportError:
-        return None
-    instrument = provider.es_future(2026, 12)
-    trades = [
-        data.TradeTick(
-            instrument.id, objects.Price(tick.price * 0.25, 2), objects.Quantity(tick.size, 0),
-            enums.AggressorSide.BUYER, identifiers.TradeId(str(number)), tick.time_us * 1000, tick.time_us * 1000,
-        )
-        for number, tick in enumerate(sorted(ticks))
-    ]  # fmt: skip
+@contextmanager
+def nautilus(ticks: list[Tick]) -> Iterator[Callable[[], float] | None]:
+    """The same ticks, in order of time, through a TimeBarAggregator for each timeframe: seconds of a run in a process of its
+    own; None if NautilusTrader is not installed."""
+    python = os.environ.get("NAUTILUS_PYTHON") or str(Path(sys.prefix, "bench", "bin", "python"))
+    if not Path(python).exists():
+        yield None
+        return
+    with TemporaryDirectory(prefix="signalbook-bench-") as folder:
+        file = Path(folder, "ticks.json")
+        file.write_text(json.dumps([(tick.time_us, tick.price, tick.size) for tick in sorted(ticks)]))
+        command = [python, "-m", "bench.peers.nautilus", str(file)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            yield lambda: answer_of(process)
+            process.terminate()
 
-    def run() -> int:
-        done: list[Any] = []
-        clock = test_clock()
-        clock.set_time(trades[0].ts_event)
-        kinds = ("1-MINUTE", "5-MINUTE", "15-MINUTE", "1-HOUR", "4-HOUR")
-        built = [
-            aggregation.TimeBarAggregator(
-                instrument, data.BarType.from_str(f"{instrument.id}-{kind}-LAST-INTERNAL"), done.append, clock
-            )
-            for kind in kinds
-        ]
-        handlers = [each.handle_trade_tick for each in built]
-        next_ns = 0
-        for trade in trades:
-            if trade.ts_event >= next_ns:  # its timers need the clock once a minute, no more often
-                for event in clock.advance_time(trade.ts_event):
-                    event.handle()
-                next_ns = trade.ts_event // 60_000_000_000 * 60_000_000_000 + 60_000_000_000
-            for handle in handlers:
-                handle(trade)
-        return len(done)
 
-    return run
+def answer_of(process: subprocess.Popen[str]) -> float:
+    """One run of the other side."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("run\n")
+    process.stdin.flush()
+    answer = json.loads(process.stdout.readline())
+    assert answer["bars"] > 0
+    return float(answer["seconds"])
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -117,9 +105,9 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def pairs(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float, float]:
+def pairs(first: Callable[[], float], second: Callable[[], float]) -> tuple[float, float, float]:
     """(median seconds of the first, of the second, median of second over first)."""
-    taken = [(seconds(first), seconds(second)) for _ in range(PAIRS)]
+    taken = [(first(), second()) for _ in range(PAIRS)]
     return (
         statistics.median(one for one, _ in taken),
         statistics.median(other for _, other in taken),
@@ -129,16 +117,14 @@ def pairs(first: Callable[[], object], second: Callable[[], object]) -> tuple[fl
 
 def bench_aggregator() -> None:
     ticks = some_ticks()
-    five, ten = ours(ticks, FIVE), ours(ticks, TEN)
-    assert five() > 0
-    baseline = nautilus(ticks)
-    if baseline is None:
-        print("NautilusTrader is not installed: pip install nautilus_trader beside this environment to compare")
-    else:
-        assert baseline() > 0
-        _, theirs, ratio = pairs(five, baseline)
-        report("NautilusTrader, 5 timeframes", TICKS / theirs, "ticks/s", "for comparison")
-        report("ours over NautilusTrader", ratio, "x", ">= 3")
+    five, ten = partial(seconds, ours(ticks, FIVE)), partial(seconds, ours(ticks, TEN))
+    with nautilus(ticks) as baseline:
+        if baseline is None:
+            print("NautilusTrader is not installed beside this environment: tools/setup.sh bench")
+        else:
+            _, theirs, ratio = pairs(five, baseline)
+            report("NautilusTrader, 5 timeframes", TICKS / theirs, "ticks/s", "for comparison")
+            report("ours over NautilusTrader", ratio, "x", ">= 3")
     taken, _, ratio = pairs(five, ten)
     report("ours, 5 timeframes", TICKS / taken, "ticks/s", "for comparison")
     report("10 timeframes over 5", ratio, "x", "<= 1.15")
@@ -168,17 +154,30 @@ def bench_store(db: Database) -> None:
             bars.upsert_bars(cur, some_bars(300, f"b{next(names)}"))
 
     def history() -> float:
-        given = some_bars(20_000, f"c{next(names)}")
+        given = some_bars(MANY_BARS, f"c{next(names)}")
+        return seconds(lambda: store(given))
 
-        def store() -> None:
-            with db.transaction(statement_timeout_ms=0) as cur:
-                bars.upsert_bars(cur, given)
+    def file() -> float:
+        text = as_file(some_bars(MANY_BARS, f"d{next(names)}"))
+        return seconds(lambda: store(parse_bars(text)))
 
-        return seconds(store)
+    def store(given: Iterable[Bar]) -> None:
+        with db.transaction(statement_timeout_ms=0) as cur:
+            bars.upsert_bars(cur, given)
 
-    _, _, ratio = pairs(together, one_by_one)
+    _, _, ratio = pairs(partial(seconds, together), partial(seconds, one_by_one))
     report("bar flush over one row per commit", ratio, "x", ">= 3")
-    report("history import", 20_000 / statistics.median(history() for _ in range(PAIRS)), "bars/s", ">= 50,000")
+    report("history import", MANY_BARS / statistics.median(history() for _ in range(PAIRS)), "bars/s", ">= 50,000")
+    report("a file's import", MANY_BARS / statistics.median(file() for _ in range(PAIRS)), "bars/s", "for comparison")
+
+
+def as_file(given: list[Bar]) -> list[str]:
+    """Bars as the lines of a CSV."""
+    rows = (
+        (bar.contract_id, bar.starts_at.isoformat(), bar.open, bar.high, bar.low, bar.close, bar.volume, 2, 1)
+        for bar in given
+    )
+    return [",".join(COLUMNS), *(",".join(map(str, row)) for row in rows)]
 
 
 def main() -> None:

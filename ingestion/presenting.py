@@ -13,6 +13,7 @@ from ingestion.bars.spans import Span, common, union, without
 
 HOUR = timedelta(hours=1)
 STALE = timedelta(seconds=10)
+QUIET = timedelta(minutes=1)
 STORED, FILLED, PARTLY, MISSING, CLOSED = "stored", "filled", "partly", "missing", "closed"
 
 
@@ -79,7 +80,9 @@ def feed_facts(
         return {"status": "fail", "detail": "The feed does not report any more.", "figures": dict(state)}
     if not state.get("is_connected"):
         return {"status": "warn", "detail": str(state.get("detail", "")), "figures": dict(state)}
-    detail = "Connected." if is_open else "Connected; the market is closed."
+    told_at = state.get("last_tick_at")
+    is_trading = told_at is not None and now - datetime.fromisoformat(str(told_at)) <= QUIET
+    detail = "Connected." if is_open or is_trading else "Connected; the market is closed."
     return {"status": "pass", "detail": detail, "figures": dict(state)}
 
 

@@ -141,6 +141,18 @@ def test_what_a_healthy_connection_survives_costs_no_reconnect_and_no_tick(live:
     assert live.feed.state.refused == len(bad) + 1
 
 
+def test_a_hub_may_say_nothing_for_longer_than_it_takes_to_connect(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingestion.feed.hub._Socket.seconds", 0.2)  # and the hub's signs of life come every 0.5 s
+    with rig(db, ticks=False) as live:
+        live.wait_connected()
+        heard = live.feed.state.last_heard_at
+        wait_for(lambda: live.feed.state.last_heard_at != heard)
+        wait_for(lambda: live.feed.state.probes >= 1)
+        assert live.feed.state.connections == 1
+
+
 def test_a_token_is_renewed_with_an_overlap_and_nothing_is_lost_or_doubled(db: Database) -> None:
     with rig(db, token_life=timedelta(seconds=3)) as live:
         start = live.first_second

@@ -53,7 +53,7 @@ def test_the_time_is_taken_from_whichever_known_field_is_there(record: object) -
         {"price": None}, {"price": 0}, {"price": -5984.75}, {"price": 5984.8}, {"price": float("nan")},
         {"price": float("inf")}, {"price": "5984.75"}, {"price": True}, {"volume": 0}, {"volume": -1}, {"volume": 1.5},
         {"volume": None}, {"volume": 10**9}, {"timestamp": None}, {"timestamp": "now"}, {"timestamp": 1},
-        {"timestamp": "0001-01-01T00:00:00+00:00"},
+        {"timestamp": "0001-01-01T00:00:00+00:00"}, {"price": []}, {"price": {}}, {"volume": []}, {"timestamp": []},
     ],
 )  # fmt: skip
 def test_a_record_that_cannot_be_right_costs_itself_only(change: dict[str, object]) -> None:
@@ -64,6 +64,24 @@ def test_a_record_that_cannot_be_right_costs_itself_only(change: dict[str, objec
 @pytest.mark.parametrize("data", [None, 7, "x", [None], [[]], {}])
 def test_what_is_no_trade_is_refused(data: object) -> None:
     assert parse_trades(data, TICK_SIZE) == ([], 1)
+
+
+def test_a_record_is_read_alike_among_usual_ones_and_beside_an_odd_one() -> None:
+    dice = random.Random(7)
+    changes: list[dict[str, object]] = [
+        {}, {"timestamp": "2025-05-19T17:15:26Z"}, {"timestamp": "2025-05-19T19:15:26.5+02:00"}, {"volume": 2.0},
+        {"timestamp": "2025-05-19T17:15:26.25"}, {"price": 5984}, {"type": 9}, {"type": None}, {"type": []},
+    ]  # fmt: skip
+    for _ in range(500):
+        records = [
+            GOOD
+            | {"price": 5900 + dice.randrange(400) / 4, "volume": 1 + dice.randrange(9)}
+            | dice.choice(changes[: 1 + dice.randrange(9)])
+            for _ in range(1 + dice.randrange(5))
+        ]
+        ticks, refused = parse_trades(records, TICK_SIZE)
+        assert (len(ticks), refused) == (len(records), 0)
+        assert parse_trades([*records, None], TICK_SIZE) == (ticks, 1)
 
 
 def test_an_unknown_side_is_unknown_and_the_price_of_a_float_finds_its_tick() -> None:

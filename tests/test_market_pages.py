@@ -199,3 +199,10 @@ def test_timeframes_that_do_not_fit_together_stop_the_start_by_name(
     for wrong in ("MNQ=7m", "mnq", "MNQ;MES"):
         with pytest.raises(MisconfiguredError, match="MARKET_CONTRACTS"):
             settings_with(gateway, tmp_path, MARKET_CONTRACTS=wrong)
+
+
+@pytest.mark.parametrize(("seconds", "detail"), [(5, "Connected."), (300, "Connected; the market is closed.")])
+def test_a_market_in_which_trades_come_is_not_called_closed(seconds: int, detail: str) -> None:
+    now = at("2025-05-17 15:00")
+    state = {"is_connected": True, "last_tick_at": (now - timedelta(seconds=seconds)).isoformat()}
+    assert presenting.feed_facts(state, now, now, is_open=False, has_feed=True)["detail"] == detail

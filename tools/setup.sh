@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the project needs: `service` and `development` into .venv; `machine` makes sure of what the tests need of the
-# machine (Chromium, systemd-analyze), `servers` of what the long runs need besides (nginx, PgBouncer, Debian's PostgreSQL).
+# Installs what the project needs: `service` and `development` into .venv, `bench` (what is measured beside us) into
+# .venv/bench; `machine` makes sure of what the tests need of the machine (Chromium, systemd-analyze), `servers` of what the
+# long runs need besides (nginx, PgBouncer, Debian's PostgreSQL).
 # Debian's packages are installed when this runs as root on Debian; otherwise it says exactly what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -52,6 +53,12 @@ development)
     (cd tools/vendor && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
     touch .venv/.installed-dev
     ;;
+bench)
+    echo "Installing what is measured beside us into .venv/bench"
+    .venv/bin/python -m venv .venv/bench
+    .venv/bench/bin/python -m pip install --quiet --require-hashes --requirement requirements-bench.txt
+    touch .venv/bench/.installed
+    ;;
 machine)
     missing=()
     [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || missing+=(chromium fonts-dejavu-core)
@@ -67,7 +74,7 @@ servers)
     [ ${#missing[@]} = 0 ] || need_packages "${missing[@]}"
     ;;
 *)
-    echo "usage: tools/setup.sh service|development|machine|servers" >&2
+    echo "usage: tools/setup.sh service|development|bench|machine|servers" >&2
     exit 2
     ;;
 esac

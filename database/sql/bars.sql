@@ -1,15 +1,16 @@
 -- name: upsert_bars
 -- Store bars, each key once; a stored bar gives way to one of higher provenance, or to a correction of its own kind. Of each
--- series how many have changed, the first of them, and the highest revision.
+-- series how many have changed, the first of them, and the highest revision. (The arrays are unnested among the columns, because
+-- as a table they would be written down once more; times are microseconds since 1970.)
 WITH changed AS (
 INSERT INTO ohlc_bars AS held
     (contract_id, "timestamp", timeframe_unit, timeframe_value, open, high, low, close, volume, source, is_partial, revision,
      tick_count, gap_seconds)
-SELECT *
-FROM unnest(%(contract_ids)s::text[], %(starts)s::timestamptz[], %(units)s::integer[], %(values)s::integer[],
-            %(opens)s::numeric[], %(highs)s::numeric[], %(lows)s::numeric[], %(closes)s::numeric[], %(volumes)s::bigint[],
-            %(sources)s::text[], %(partials)s::boolean[], %(revisions)s::integer[], %(tick_counts)s::bigint[],
-            %(gaps)s::double precision[])
+SELECT unnest(%(contract_ids)s::text[]), timestamptz 'epoch' + unnest(%(starts)s::bigint[]) * interval '1 microsecond',
+       unnest(%(units)s::integer[]), unnest(%(values)s::integer[]), unnest(%(opens)s::numeric[]), unnest(%(highs)s::numeric[]),
+       unnest(%(lows)s::numeric[]), unnest(%(closes)s::numeric[]), unnest(%(volumes)s::bigint[]), unnest(%(sources)s::text[]),
+       unnest(%(partials)s::boolean[]), unnest(%(revisions)s::integer[]), unnest(%(tick_counts)s::bigint[]),
+       unnest(%(gaps)s::double precision[])
 ON CONFLICT (contract_id, "timestamp", timeframe_unit, timeframe_value) DO UPDATE SET
     (open, high, low, close, volume, source, is_partial, tick_count, gap_seconds, revision, updated_at) =
     (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.source, excluded.is_partial,
@@ -38,7 +39,8 @@ SELECT pg_notify('forming', %(payload)s);
 -- name: note_changes
 -- Remember, in the same transaction, from which label on analysis has to read each series.
 INSERT INTO bar_changes (contract_id, timeframe_unit, timeframe_value, first_at)
-SELECT * FROM unnest(%(contract_ids)s::text[], %(units)s::integer[], %(values)s::integer[], %(firsts)s::timestamptz[]);
+SELECT unnest(%(contract_ids)s::text[]), unnest(%(units)s::integer[]), unnest(%(values)s::integer[]),
+       timestamptz 'epoch' + unnest(%(firsts)s::bigint[]) * interval '1 microsecond';
 
 -- name: list_bars
 -- The newest bars of a series before an instant, at most so many, oldest first.

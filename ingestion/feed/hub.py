@@ -34,6 +34,7 @@ PONG, PING, CLOSE = 0xA, 0x9, 0x8
 INVOCATION, COMPLETION, CLOSING = 1, 3, 7
 MAX_HEADER = 16_384
 MAX_RECORD = 4_000_000
+READ_AHEAD = 65_536
 
 
 class FeedError(TryAgainError):
@@ -63,6 +64,21 @@ class _Socket(WebSocketClient):  # type: ignore[misc]
     def connect(self) -> None:
         self._send_lock = threading.Lock()
         self.sock = self.create_socket()
+        self._stream = self.sock.makefile("rb", READ_AHEAD)
+        try:
+            self._switch_to_websocket()
+        except BaseException:
+            self._stream.close()
+            self.end()
+            raise
+        # A quiet hub may say nothing for longer than it takes to connect: from here on only sending is limited in time.
+        self.sock.settimeout(None)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(CONNECT_SECONDS), 0))
+        self.running = True
+        self.recv_thread = threading.Thread(target=self.run, name=self.thread_name, daemon=True)
+        self.recv_thread.start()
+
+    def _switch_to_websocket(self) -> None:
         lines = self.get_socket_headers() + [f"{name}: {value}" for name, value in self.headers.items()]
         self.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         status = self._read_head().split(b"\r\n", 1)[0].split(b" ")
@@ -70,19 +86,21 @@ class _Socket(WebSocketClient):  # type: ignore[misc]
             raise HubRefusedError
         if status[1:2] != [b"101"]:
             raise FeedError("The market data hub does not switch to WebSocket.")
-        self.running = True
-        self.recv_thread = threading.Thread(target=self.run, name=self.thread_name, daemon=True)
-        self.recv_thread.start()
 
     def _read_head(self) -> bytes:
         """The answer's header and not a byte more: what follows are frames."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            byte = self.sock.recv(1)
-            if not byte or len(head) > MAX_HEADER:
+            line = self._stream.readline(MAX_HEADER)
+            if not line or len(head) > MAX_HEADER:
                 raise FeedError("The market data hub ended the connection.")
-            head += byte
+            head += line
         return head
+
+    def run(self) -> None:
+        """The reading thread, from its begin to the connection's end."""
+        with self._stream:
+            super().run()
 
     def send(self, message: str | bytes, opcode: int = 0x1) -> None:
         with self._send_lock:
@@ -110,6 +128,12 @@ class _Socket(WebSocketClient):  # type: ignore[misc]
         elif length == 127:
             (length,) = struct.unpack(">Q", self._recv_exactly(8))
         return bool(first & 0x80), first & 0x0F, self._recv_exactly(length)
+
+    def _recv_exactly(self, n: int) -> bytes:
+        data: bytes = self._stream.read(n)
+        if len(data) < n:
+            raise SocketClosedError
+        return data
 
     def end(self) -> None:
         """Wake whoever reads or writes, and close."""

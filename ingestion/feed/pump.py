@@ -27,9 +27,7 @@ log = logging.getLogger(__name__)
 
 FEED = "market"
 WAITING_LIMIT = 50_000
-STATE_EVERY = timedelta(seconds=1)
-COVER_EVERY = timedelta(seconds=15)
-TELL_EVERY = timedelta(seconds=0.25)
+STATE_EVERY, COVER_EVERY, TELL_EVERY = 1.0, 15.0, 0.25  # seconds
 
 
 @dataclass(slots=True)
@@ -52,7 +50,7 @@ class Pump:
         """`database` gives the fenced database of the current lead."""
         self._inbox, self._state, self._calendar, self._clock, self._database = inbox, state, calendar, clock, database
         self._waiting: list[Bar] = []
-        self._saved_at = self._covered_at = self._told_at = clock.now()
+        self._saved_at = self._covered_at = self._told_at = clock.monotonic()
         self._moved: set[str] = set()
         self._told_quotes: dict[str, dict[str, Any]] = {}
         self._followed = {contract.contract_id: self._follow(contract, names) for contract, names in contracts.items()}
@@ -76,11 +74,10 @@ class Pump:
         """
         for item in self._inbox.get(seconds):
             self._take(item)
-        now = self._clock.now()
-        self._close_until(now)
+        self._close_until(self._clock.now())
         self.holes = {name: each.aggregator.gaps for name, each in self._followed.items()}
         try:
-            self._store(now)
+            self._store()
         except (DatabaseUnavailableError, psycopg2.OperationalError) as error:
             log.debug("bars_wait", exc_info=error)
             self._forget_oldest()
@@ -110,7 +107,7 @@ class Pump:
     def _heal(self, each: Followed, item: Healed) -> None:
         """Build the higher bars anew; an absent database leaves the hole open, and it is filled again."""
         try:
-            self._store(self._clock.now())
+            self._store()
             since = min(item.start, each.aggregator.oldest_open(item.start))
             with self._database().transaction() as cur:
                 stored = bars.list_bars_between(cur, item.contract_id, each.aggregator.base, since, self._clock.now())
@@ -119,9 +116,10 @@ class Pump:
             return
         each.aggregator.heal(item.start, item.end, stored)
 
-    def _store(self, now: datetime) -> None:
-        is_time = now - self._saved_at >= STATE_EVERY
-        moved = self._news() if now - self._told_at >= TELL_EVERY else set()
+    def _store(self) -> None:
+        at = self._clock.monotonic()
+        is_time = at - self._saved_at >= STATE_EVERY
+        moved = self._news() if at - self._told_at >= TELL_EVERY else set()
         if not self._waiting and not is_time and not moved:
             return
         batch = self._waiting[:]
@@ -130,17 +128,17 @@ class Pump:
             quotes = {name: self._state.quotes.get(name, {}) for name in sorted(moved)}
             for name, quote in quotes.items():
                 bars.tell_forming(cur, name, _forming(self._followed[name].aggregator), quote)
-            if now - self._covered_at >= COVER_EVERY:
+            if at - self._covered_at >= COVER_EVERY:
                 for each in self._followed.values():
                     self._cover(cur, each)
-                self._covered_at = now
+                self._covered_at = at
             if is_time:
-                self._note(now)
+                self._note()
                 forming = {name: _forming(each.aggregator) for name, each in self._followed.items()}
                 bars.save_feed_state(cur, FEED, self._state.as_dict() | {"forming": forming})
-                self._saved_at = now
+                self._saved_at = at
         if moved:
-            self._moved, self._told_at = set(), now
+            self._moved, self._told_at = set(), at
             self._told_quotes |= quotes
         del self._waiting[: len(batch)]
         self._state.bars_stored += changed
@@ -161,7 +159,7 @@ class Pump:
                 bars.add_span(cur, aggregator.contract_id, frame, source="live", **span)
         each.covered_until = max(each.covered_until, until)
 
-    def _note(self, now: datetime) -> None:
+    def _note(self) -> None:
         counts = [each.aggregator.counts for each in self._followed.values()]
         self._state.late_corrected = sum(each.late_corrected for each in counts)
         self._state.late_dropped = sum(each.late_dropped for each in counts)

@@ -142,6 +142,8 @@ def parse_time(text: object) -> datetime:
     """An ISO time of the gateway: Z or an offset, 0 to 9 digits of a second. InvalidInputError."""
     try:
         instant = datetime.fromisoformat(str(text))
+        if instant.tzinfo is UTC:  # as nearly always
+            return instant
         return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise InvalidInputError(f"no time: {str(text)[:40]!r}", field="timestamp") from None
@@ -162,7 +164,7 @@ def _contract(record: dict[str, Any]) -> Contract:
 
 
 def _bar(contract_id: str, timeframe: Timeframe, record: dict[str, Any]) -> Bar:
-    open_, high, low, close = (Decimal(str(record[name])) for name in "ohlc")
+    open_, high, low, close = (_decimal(record[name]) for name in "ohlc")
     return Bar(
         contract_id=contract_id,
         timeframe=timeframe,
@@ -174,3 +176,7 @@ def _bar(contract_id: str, timeframe: Timeframe, record: dict[str, Any]) -> Bar:
         volume=int(record["v"]),
         source="history",
     )
+
+
+def _decimal(value: object) -> Decimal:
+    return value if isinstance(value, Decimal) else Decimal(str(value))

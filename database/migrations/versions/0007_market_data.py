@@ -132,6 +132,7 @@ HYPERTABLE = """
 CREATE FUNCTION make_bars_hypertable() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     is_preloaded boolean;
+    hindering text;
 BEGIN
     -- Creating an extension that is not preloaded kills the connection, so ask for that first.
     BEGIN
@@ -148,6 +149,12 @@ BEGIN
         EXCEPTION WHEN insufficient_privilege OR undefined_file THEN
             RETURN 'plain table: ask an administrator to run CREATE EXTENSION timescaledb, then flask db hypertable';
         END;
+    END IF;
+    SELECT string_agg(indexrelid::regclass::text, ', ') INTO hindering FROM pg_index
+    WHERE indrelid = 'ohlc_bars'::regclass AND indisunique
+      AND (SELECT attnum FROM pg_attribute WHERE attrelid = indrelid AND attname = 'timestamp') <> ALL (indkey::smallint[]);
+    IF hindering IS NOT NULL THEN -- an older table's own; who uses it is not known here
+        RETURN format('plain table: drop what is unique without "timestamp" (%s), then flask db hypertable', hindering);
     END IF;
     EXECUTE $sql$SELECT create_hypertable('ohlc_bars', by_range('timestamp', interval '30 days'),
                                           migrate_data => true, if_not_exists => true)$sql$;

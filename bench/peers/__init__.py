@@ -1,0 +1,1 @@
+"""What others build bars with, run in environments of their own."""
