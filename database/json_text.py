@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-LARGEST_EXACT = Decimal(10) ** 15
+LARGEST_EXACT = 1e15
 
 
 def to_json(value: Any, decimals: Callable[[Decimal], Any] = str) -> str:
@@ -30,4 +30,5 @@ def to_json(value: Any, decimals: Callable[[Decimal], Any] = str) -> str:
 
 def as_number(value: Decimal) -> int | float:
     """The shortest number that reads back as this decimal."""
-    return int(value) if value == value.to_integral_value() and abs(value) < LARGEST_EXACT else float(value)
+    number = float(value)
+    return int(number) if number.is_integer() and abs(number) < LARGEST_EXACT else number
