@@ -27,6 +27,16 @@ START = datetime(2025, 12, 10, 14, 30, tzinfo=UTC)  # 09:30 in New York
 CONTRACT = "CON.F.US.MNQ.Z25"
 MINUTE = Timeframe.parse("1m")
 AT_ONCE = 500
+REAL_LOSSES = {
+    "SIGNAL_CREATED": 0.5,
+    "MFE_UPDATE_BATCH": 0.54,
+    "BE_TRIGGERED": 0.5,
+    "EXIT_BREAK_EVEN": 0.5,
+    "EXIT_BE": 0.5,
+    "EXIT_SL": 0.5,
+    "EXIT_STOP_LOSS": 0.5,
+}
+"""Which share of each kind never arrives: of the minutes what the real stream lost before it sent batches."""
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ from simulator.alert_text import alert_log
 from tests.conftest import PASSWORD
 from tests.support_signals import START as NINE_THIRTY_ONE
 from tests.support_signals import add, event, mfe
-from tests.support_sync import World, deliver, rows, store_bars, without, without_minutes, world
-from tests.test_sync_cycle import AGO, LOST
+from tests.support_sync import REAL_LOSSES, World, deliver, rows, store_bars, without, without_minutes, world
+from tests.test_sync_cycle import AGO
 from web.passwords import hash_password
 
 HOUR = timedelta(hours=1)
@@ -44,7 +44,7 @@ def stream() -> World:
 
 @pytest.fixture
 def torn(db: Database, stream: World) -> World:
-    arrived, _lost = without(stream.alerts, LOST)
+    arrived, _lost = without(stream.alerts, REAL_LOSSES)
     deliver(db, arrived)
     store_bars(db, stream)
     return stream
