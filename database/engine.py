@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from core.errors import DatabaseUnavailableError
+from database.prepared import PreparingConnection, PreparingCursor
 from database.queries import queries
 
 if TYPE_CHECKING:
@@ -172,9 +173,12 @@ def connect(
     statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
     lock_timeout_ms: int = LOCK_TIMEOUT_MS,
     connect_timeout: int = CONNECT_TIMEOUT_SECONDS,
+    is_preparing: bool = False,
 ) -> Connection:
-    """A direct connection with the service's settings for its whole session."""
-    connection = open_connection(url, application_name=application_name, connect_timeout=connect_timeout)
+    """A direct connection with the service's settings for its whole session; `is_preparing` keeps plans in it."""
+    connection = open_connection(
+        url, application_name=application_name, connect_timeout=connect_timeout, is_preparing=is_preparing
+    )
     try:
         with connection.cursor() as cur:
             set_session(cur, statement_timeout_ms=statement_timeout_ms, lock_timeout_ms=lock_timeout_ms)
@@ -185,7 +189,13 @@ def connect(
     return connection
 
 
-def open_connection(url: str, *, application_name: str, connect_timeout: int = CONNECT_TIMEOUT_SECONDS) -> Connection:
+def open_connection(
+    url: str,
+    *,
+    application_name: str,
+    connect_timeout: int = CONNECT_TIMEOUT_SECONDS,
+    is_preparing: bool = False,
+) -> Connection:
     """A psycopg2 connection that notices a dead peer within seconds; rows are named tuples."""
     return cast(
         Connection,
@@ -193,7 +203,8 @@ def open_connection(url: str, *, application_name: str, connect_timeout: int = C
             make_url(url).set(drivername="postgresql").render_as_string(hide_password=False),
             application_name=application_name,
             connect_timeout=connect_timeout,
-            cursor_factory=psycopg2.extras.NamedTupleCursor,
+            connection_factory=PreparingConnection if is_preparing else None,
+            cursor_factory=PreparingCursor if is_preparing else psycopg2.extras.NamedTupleCursor,
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=3,

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-LARGEST_EXACT = 1e15
+LARGEST_EXACT = 10**15
 
 
 def to_json(value: Any, decimals: Callable[[Decimal], Any] = str) -> str:
@@ -28,7 +28,18 @@ def to_json(value: Any, decimals: Callable[[Decimal], Any] = str) -> str:
         return json.dumps(value, default=plain, separators=(",", ":"))
 
 
+def decimals_to_json(value: Any, decimals: Callable[[Decimal], Any] = str) -> str:
+    """The same, in half the time, of a value in which only Decimals are foreign to JSON.
+
+    Dates, times and UUIDs are at home in it; sets and named tuples are not.
+    """
+    try:
+        return orjson.dumps(value, default=decimals).decode()
+    except TypeError:
+        return to_json(value, decimals)
+
+
 def as_number(value: Decimal) -> int | float:
     """The shortest number that reads back as this decimal."""
     number = float(value)
-    return int(number) if number.is_integer() and abs(number) < LARGEST_EXACT else number
+    return int(value) if number.is_integer() and -LARGEST_EXACT < number < LARGEST_EXACT and number == value else number

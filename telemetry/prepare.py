@@ -13,7 +13,7 @@ from typing import Any
 
 from core.lifecycle import LifecycleEvent, Source
 from database.deliveries import Delivery
-from database.json_text import as_number, to_json
+from database.json_text import as_number, decimals_to_json
 from telemetry.dialects.records import Understanding
 from telemetry.dialects.understand import understand
 from telemetry.journal.record import Record
@@ -109,8 +109,9 @@ def _answer_of(understanding: Understanding) -> dict[str, Any]:
 
 
 def _to_json(value: Any) -> str | None:
-    return None if value is None else to_json(value, as_number)
+    return None if value is None else decimals_to_json(value, as_number)
 
 
 def _clean(text: str) -> str:
-    return text.replace("\x00", "")[:MAX_TEXT]
+    storable = text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return storable.replace("\x00", "")[:MAX_TEXT]

@@ -18,7 +18,8 @@ from telemetry.dialects.values import INVALID, OUT_OF_RANGE
 FALSE_UTC = "false_utc"
 IN_FUTURE = "in_future"
 
-_WALL_TIME_DOUBTS = {WallTime.AMBIGUOUS: "ambiguous", WallTime.NONEXISTENT: "nonexistent"}
+AMBIGUOUS = "ambiguous"
+_WALL_TIME_DOUBTS = {WallTime.AMBIGUOUS: AMBIGUOUS, WallTime.NONEXISTENT: "nonexistent"}
 
 HOUR = timedelta(hours=1)
 FALSE_UTC_HOURS = range(4, 8)
@@ -102,8 +103,13 @@ def _from_milliseconds(value: int | Decimal) -> _Reading:
     return _Reading(_EPOCH + timedelta(milliseconds=int(value)))
 
 
-@lru_cache(maxsize=1024)  # the members of a batch and the alerts of a minute share their stamps
 def _from_iso(text: str, received_at: datetime) -> _Reading:
+    reading = _read_stamp(text)
+    return _read_stamp(text, received_at) if reading.doubt == AMBIGUOUS else reading
+
+
+@lru_cache(maxsize=1024)  # the members of a batch and the alerts of a minute share their stamps
+def _read_stamp(text: str, near: datetime | None = None) -> _Reading:
     match = _ISO.fullmatch(text)
     stamp = _parsed(text) if match else None
     if match is None or stamp is None:
@@ -113,7 +119,7 @@ def _from_iso(text: str, received_at: datetime) -> _Reading:
     offset = stamp.utcoffset()
     if offset is not None:
         return _Reading(stamp.astimezone(UTC), "", offset == timedelta())
-    attached = attach(stamp, near=received_at)
+    attached = attach(stamp, near=near)
     return _Reading(attached.instant, _WALL_TIME_DOUBTS.get(attached.wall_time, ""))
 
 
