@@ -23,8 +23,9 @@ from database.jobs import run_slot
 from hybrid_sync.cycle import run_cycle
 from hybrid_sync.healing.calibration import calibrate
 from hybrid_sync.healing.repairs import UNMEASURED, confidence_of
+from hybrid_sync.ledger import FATES, ledger_bars
 from hybrid_sync.parts import jobs
-from hybrid_sync.presenting import ledger_bars, severity
+from hybrid_sync.presenting import severity
 from hybrid_sync.watch import watch_streams
 from simulator.alert_text import alert_log
 from tests.conftest import PASSWORD
@@ -229,7 +230,7 @@ def test_a_run_over_the_api_heals_and_the_lists_tell_of_it(seen: FlaskClient, to
     assert status["health_score"] == report["health_after"]
     assert status["missing_minutes"] == 0
     ledger = status["ledger"]
-    assert ledger["expected"] == ledger["delivered"] + ledger["late"] + ledger["healed"]
+    assert ledger["expected"] == sum(ledger[fate] for fate, _ in FATES)
     assert ledger["missing"] == 0
     assert sum(bar["fate"] == "healed" for bar in ledger_bars(ledger)) >= 4
     first = seen.get("/api/hybrid-sync/audit?limit=5&action_type=missed_exit_inserted").get_json()
