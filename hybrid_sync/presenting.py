@@ -39,6 +39,8 @@ GAP_WORDS: Final = {
     "invalid_values": "Impossible values",
 }
 
+LEG_WORDS: Final = {"be_mfe": "BE", "no_be_mfe": "No-BE", "mae": "MAE"}
+
 
 def severity(score: int | None, gaps: int) -> str:
     """`critical`, `warning` or `ok`, by the thresholds of score and open gaps."""
@@ -128,7 +130,8 @@ def change_text(old: Any, new: Any) -> str:
 
 def _value_text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_value_text(part)}" for name, part in value.items() if part is not None) or "—"
+        known = {name: part for name, part in value.items() if part is not None}
+        return ", ".join(f"{LEG_WORDS.get(name, name)} {_value_text(part)}" for name, part in known.items()) or "—"
     if isinstance(value, str) and len(value) > 18 and value[10:11] == "T":
         return f"{value[:10]} {value[11:16]} UTC"
     return "—" if value is None else re.sub(r"^-(?=\d)", "−", str(value))

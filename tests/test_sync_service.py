@@ -277,6 +277,14 @@ def test_the_page_shows_scores_gaps_minutes_and_what_was_done(seen: FlaskClient)
     assert "gap filled mfe mae</td>" not in filtered
 
 
+def test_the_data_quality_tab_tells_the_score_and_what_was_repaired(seen: FlaskClient) -> None:
+    report = seen.post("/api/hybrid-sync/run", json={}).get_json()["report"]
+    page = seen.get("/automated-signals-quality").get_data(as_text=True)
+    assert f"Health score <strong>{report['health_after']}</strong>" in page
+    assert f"{report['gaps_after']} open gaps, 0 minutes without excursions" in page
+    assert "/hybrid-sync?action_type=missed_exit_inserted" in page
+
+
 def test_an_uploaded_alert_log_heals_what_was_lost(seen: FlaskClient, stream: World, db: Database) -> None:
     log = alert_log((one.sent_at, one.body) for one in stream.alerts).encode()
     path = "/api/automated-signals/import?stream=main"
@@ -286,6 +294,12 @@ def test_an_uploaded_alert_log_heals_what_was_lost(seen: FlaskClient, stream: Wo
     assert seen.post(path, data=log).get_json()["new"] == 0
     seen.post("/api/hybrid-sync/run", json={})
     assert rows(db, "SELECT * FROM automated_signals WHERE reconciliation_reason = 'own_bars'") == []
+    (span,) = rows(db, "SELECT stream, starts_at, ends_at FROM alert_log_spans")
+    assert span == (
+        "main",
+        stream.alerts[0].sent_at.replace(microsecond=0),
+        stream.alerts[-1].sent_at.replace(microsecond=0),
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"\x1f\x8bcut", gzip.compress(b"a,b", mtime=0)[:-4], b"no,log\n1,2\n"])
