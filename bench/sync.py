@@ -6,23 +6,22 @@ to read for each figure.
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import zip_longest
-from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from bench.support.database import embedded_server, migrated_database, settle
+from bench.support.figures import print_figure
 from core.lifecycle import LifecycleEvent
 from core.settings import load_settings
 from core.trading_calendar import cme_equity_calendar
 from database import migrate, repairs, sync
-from database.embedded import EmbeddedServer
 from database.engine import Database
 from database.event_rows import event_of
 from database.events import list_events
@@ -32,7 +31,7 @@ from hybrid_sync.gaps import judge, last_due
 from hybrid_sync.healing.evidence import FOLLOWED_FOR
 from hybrid_sync.healing.excursions import Followed, Range, walk
 from tests.support_postgres import fresh_database, template_database
-from tests.support_sync import CONTRACT, REAL_LOSSES, World, deliver, store_bars, without, world
+from tests.support_sync import CONTRACT, LOST, World, deliver, store_bars, without, world
 
 START = datetime(2025, 12, 8, 0, 0, tzinfo=UTC)
 NOW = datetime(2025, 12, 11, 15, 30, tzinfo=UTC)
@@ -73,20 +72,7 @@ WHERE contract_id = %s AND timeframe_unit = 2 AND timeframe_value = 1 AND "times
 """
 SCANNED = "INSERT INTO sync_cycles (started_at, finished_at, scanned_until) VALUES (now(), now(), now())"
 
-
-@contextmanager
-def database(server: str) -> Iterator[Database]:
-    """A migrated database of its own."""
-    with fresh_database(server) as url:
-        db = Database(url)
-        migrate.upgrade(db)
-        yield db
-        db.close()
-
-
-def report(name: str, figure: float, unit: str, target: str) -> None:
-    print(json.dumps({"bench": "sync", "figure": name, "value": round(figure, 3), "unit": unit, "target": target}))
-    print(f"  {name}: {figure:,.3f} {unit} (target {target})")
+report = partial(print_figure, "sync")
 
 
 def seconds_of(run: Callable[[], object]) -> float:
@@ -103,11 +89,7 @@ def fill(db: Database) -> None:
         cur.execute(FILL_EVENTS, {"start": START, "signals": SIGNALS})
         cur.execute(HEALTH)
         cur.execute(SCANNED)
-    connection = db.direct("bench", statement_timeout_ms=0)
-    connection.autocommit = True
-    with connection.cursor() as cur:
-        cur.execute("VACUUM ANALYZE")
-    connection.close()
+    settle(db)
 
 
 def bench_scan(db: Database) -> None:
@@ -185,7 +167,7 @@ def prepare(url: str, found: World) -> None:
     """A database that holds what arrived, and the bars."""
     db = Database(url)
     migrate.upgrade(db)
-    arrived, _lost = without(found.alerts, REAL_LOSSES)
+    arrived, _lost = without(found.alerts, LOST)
     deliver(db, arrived)
     store_bars(db, found)
     db.close()
@@ -242,7 +224,7 @@ def outcome(db: Database, key: Key) -> list[Any]:
         for table in ("automated_signals", "trade_states", "sync_audit_log", "signal_health_metrics"):
             cur.execute(
                 f"SELECT to_jsonb(t) - %s AS row FROM {table} t WHERE (stream, trade_id) = (%s, %s) ORDER BY 1",
-                (["id", "updated_at", "session_label", "facts", "confidence"], *key),
+                (["id", "updated_at", "facts", "confidence"], *key),
             )
             found.append([row.row for row in cur.fetchall()])
     return found
@@ -267,15 +249,12 @@ def bench_healing() -> None:
 
 def main() -> None:
     bench_healing()
-    with TemporaryDirectory(prefix="signalbook-bench-") as folder:
-        base = Path(folder)
-        base.chmod(0o755)
-        with EmbeddedServer(base / "var", run_dir=base / "run") as server:
-            with database(server.url) as db:
-                fill(db)
-                bench_scan(db)
-                bench_idle_cycle(db)
-            bench_reconcile(server.url)
+    with embedded_server() as server:
+        with migrated_database(server) as db:
+            fill(db)
+            bench_scan(db)
+            bench_idle_cycle(db)
+        bench_reconcile(server)
 
 
 if __name__ == "__main__":

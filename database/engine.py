@@ -52,6 +52,8 @@ POOL_WAIT_SECONDS = 2.0
 POOL_RECYCLE_SECONDS = 1_800
 
 GONE = (psycopg2.OperationalError, psycopg2.InterfaceError)
+DATABASE_ERRORS = (DatabaseUnavailableError, psycopg2.Error)
+"""All that asking the database may end in, for those who go on without an answer."""
 
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
 
@@ -68,7 +70,6 @@ class Database:
     ) -> None:
         self._url = url if callable(url) else lambda: url
         self._direct_url = direct_url
-        self._role = role
         self._cut = Event()
         self._engine: Engine = create_engine(
             "postgresql+psycopg2://",
@@ -155,11 +156,6 @@ class Database:
         if self._cut.is_set():
             raise DatabaseUnavailableError("The database is taken away by a drill.")
         return url
-
-    def pool_status(self) -> dict[str, int]:
-        """Connections of the pool: size and how many are in use."""
-        pool: Any = self._engine.pool
-        return {"size": pool.size(), "in_use": pool.checkedout()}
 
     def close(self) -> None:
         """Close the pool; connections in use close when they are given back."""

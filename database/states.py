@@ -71,19 +71,19 @@ def place_of(row: Any, order: Order) -> Place:
 def lock_facts(cur: Cursor, keys: Collection[Key]) -> dict[Key, Facts]:
     """The facts of these (stream, trade_id), empty where new, locked until the transaction ends; none of deleted signals."""
     # One round trip for both: each costs the writer a hand-over of the interpreter's lock.
-    cur.execute(f"{SQL.add_states};\n{SQL.lock_states}", _arrays(keys))
+    cur.execute(f"{SQL.add_states};\n{SQL.lock_states}", pairs(sorted(keys)))
     found = {(row.stream, row.trade_id): read_facts(row.facts) for row in cur.fetchall()}
     if missing := set(keys) - found.keys():
-        cur.execute(SQL.hold_deleted, _arrays(missing))
+        cur.execute(SQL.hold_deleted, pairs(sorted(missing)))
         # What is neither there nor deleted has been restored in between.
         restored = missing - {(row.stream, row.trade_id) for row in cur.fetchall()}
         found |= lock_facts(cur, restored) if restored else {}
     return found
 
 
-def _arrays(keys: Collection[Key]) -> dict[str, list[str]]:
-    ordered = sorted(keys)
-    return {"streams": [stream for stream, _ in ordered], "trade_ids": [trade_id for _, trade_id in ordered]}
+def pairs(keys: Sequence[Key]) -> dict[str, list[str]]:
+    """Keys as the two arrays that queries take."""
+    return {"streams": [stream for stream, _ in keys], "trade_ids": [trade_id for _, trade_id in keys]}
 
 
 def read_facts(document: dict[str, Any]) -> Facts:
@@ -147,7 +147,7 @@ def list_states(
         start = after if after is not None and after.is_unknown == is_unknown else None
         cur.execute(SQL.list_keys, given | _after(start) | {"is_unknown": is_unknown, "limit": limit - len(keys)})
         keys += [(row.stream, row.trade_id) for row in cur.fetchall()]
-    cur.execute(SQL.list_rows, {"streams": [key[0] for key in keys], "trade_ids": [key[1] for key in keys]})
+    cur.execute(SQL.list_rows, pairs(keys))
     return cur.fetchall()
 
 

@@ -36,7 +36,6 @@ WAIT_SECONDS = 1.2
 AT_ONCE = 32
 REFUSED = "quarantined"
 REFUSED_ANSWER = {"message": "Stored, but not understood: the database refused a value", "error": "refused value"}
-UNDERSTOOD = frozenset({"accepted", "duplicate", "conflict", "merged", "deleted"})
 
 
 @dataclass(frozen=True, slots=True)

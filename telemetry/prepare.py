@@ -14,6 +14,7 @@ from typing import Any
 from core.lifecycle import LifecycleEvent, Source
 from database.deliveries import Delivery
 from database.json_text import as_number, decimals_to_json
+from database.storable import storable
 from telemetry.dialects.records import Understanding
 from telemetry.dialects.understand import understand
 from telemetry.journal.record import Record
@@ -76,9 +77,12 @@ def single_bodies(group: Sequence[Prepared]) -> dict[str, str]:
     }
 
 
-def understand_record(record: Record) -> Understanding:
-    """What the delivery says. A fault of ours while reading it must never cost the delivery: it is stored, not
-    understood, and can be replayed once the fault is mended."""
+def understand_record(record: Record, *, is_logged: bool = True) -> Understanding:
+    """What the delivery says; without `is_logged` its events alone.
+
+    A fault of ours while reading it must never cost the delivery: it is stored, not understood, and can be replayed once
+    the fault is mended.
+    """
     try:
         return understand(
             record.body,
@@ -86,6 +90,7 @@ def understand_record(record: Record) -> Understanding:
             received_at=record.received_at,
             source=SOURCES[record.source],
             receipt_id=record.receipt_id,
+            is_logged=is_logged,
         )
     except Exception:
         log.exception("understanding_failed", extra={"receipt_id": str(record.receipt_id)})
@@ -113,5 +118,4 @@ def _to_json(value: Any) -> str | None:
 
 
 def _clean(text: str) -> str:
-    storable = text if text.isascii() else text.encode("utf-8", "replace").decode()
-    return storable.replace("\x00", "")[:MAX_TEXT]
+    return storable(text)[:MAX_TEXT]

@@ -33,6 +33,7 @@ PURE = (
     "core/timezones.py",
     "core/instruments.py",
     "core/wave_records.py",
+    "database/csv_text.py",
     "operations/alarms/rules.py",
     "operations/alarms/plan.py",
     "operations/export/tables.py",

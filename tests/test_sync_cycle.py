@@ -25,10 +25,21 @@ from hybrid_sync.healing.excursions import instant_of, minute_of, open_minutes
 from telemetry.history.rebuild import rebuild
 from tests.support_signals import START as NINE_THIRTY_ONE
 from tests.support_signals import add, event, mfe
-from tests.support_sync import REAL_LOSSES, World, deliver, rows, state_of, store_bars, sync_settings, without, world
+from tests.support_sync import (
+    AGO,
+    LOST,
+    World,
+    deliver,
+    rows,
+    state_of,
+    store_bars,
+    store_torn,
+    sync_settings,
+    without,
+    world,
+)
 
 TICK = 0.25
-AGO = timedelta(minutes=2)
 
 
 def cycle(db: Database, now: datetime, **given: Any) -> CycleReport:
@@ -44,9 +55,7 @@ def stream() -> World:
 @pytest.fixture
 def torn(db: Database, stream: World) -> World:
     """The stream of which half the events and most batches never arrived, beside whole bars."""
-    arrived, _lost = without(stream.alerts, REAL_LOSSES)
-    deliver(db, arrived)
-    store_bars(db, stream)
+    store_torn(db, stream)
     return stream
 
 
@@ -160,7 +169,7 @@ def test_a_tier_that_was_not_asked_for_fills_nothing(db: Database, torn: World) 
 
 
 def test_the_import_of_what_was_lost_heals_exactly_and_outranks_the_inferred(db: Database, stream: World) -> None:
-    arrived, lost = without(stream.alerts, REAL_LOSSES)
+    arrived, lost = without(stream.alerts, LOST)
     deliver(db, arrived)
     store_bars(db, stream)
     cycle(db, stream.end + AGO)
@@ -176,7 +185,7 @@ def test_the_import_of_what_was_lost_heals_exactly_and_outranks_the_inferred(db:
 
 
 def test_prices_of_another_basis_heal_nothing(db: Database, stream: World) -> None:
-    arrived, _lost = without(stream.alerts, REAL_LOSSES)
+    arrived, _lost = without(stream.alerts, LOST)
     deliver(db, arrived)
     store_bars(db, stream, shift="40")
     report = cycle(db, stream.end + AGO)
@@ -185,7 +194,7 @@ def test_prices_of_another_basis_heal_nothing(db: Database, stream: World) -> No
 
 
 def test_of_two_quarters_the_one_whose_prices_agree_is_taken(db: Database, stream: World) -> None:
-    arrived, _lost = without(stream.alerts, REAL_LOSSES)
+    arrived, _lost = without(stream.alerts, LOST)
     deliver(db, arrived)
     store_bars(db, stream, contract="CON.F.US.MNQ.H26", shift="210")
     store_bars(db, stream)
@@ -195,7 +204,7 @@ def test_of_two_quarters_the_one_whose_prices_agree_is_taken(db: Database, strea
 
 
 def test_without_bars_nothing_is_made_up_and_the_attempt_is_on_record(db: Database, stream: World) -> None:
-    arrived, _lost = without(stream.alerts, REAL_LOSSES)
+    arrived, _lost = without(stream.alerts, LOST)
     deliver(db, arrived)
     cycle(db, stream.end + AGO)
     healed = rows(db, "SELECT * FROM automated_signals WHERE reconciliation_reason = 'own_bars'")

@@ -27,7 +27,7 @@ from hybrid_sync.cycle import run_cycle
 from hybrid_sync.parts import jobs
 from simulator.alert_stream import Alert
 from tests.support_postgres import fresh_database
-from tests.support_sync import REAL_LOSSES, World, deliver, rows, store_bars, sync_settings, without, world
+from tests.support_sync import LOST, World, deliver, rows, store_bars, sync_settings, without, world
 from tests.test_jobs_many_processes import Crowd, Member, crowd, trouble, wait_until_settled
 
 EVERY = timedelta(seconds=1.5)
@@ -75,7 +75,7 @@ def stream() -> World:
 def arrived(db: Database, stream: World) -> list[Alert]:
     """What of it arrives; the bars are there already."""
     store_bars(db, stream)
-    return without(stream.alerts, REAL_LOSSES)[0]
+    return without(stream.alerts, LOST)[0]
 
 
 @pytest.fixture

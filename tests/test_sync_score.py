@@ -26,9 +26,8 @@ from hybrid_sync.cycle import run_cycle
 from hybrid_sync.gaps import GAP_TYPES
 from simulator.strategy import Trade
 from tests.support_signals import add, event
-from tests.support_sync import REAL_LOSSES, deliver, rows, store_bars, sync_settings, without, world
+from tests.support_sync import AGO, LOST, deliver, rows, store_bars, sync_settings, without, world
 
-AGO = timedelta(minutes=2)
 FLOOR = 48
 BY_ENTRY = {"no_entry_price", "no_stop_loss", "no_session", "no_signal_date", "no_targets", "invalid_values"}
 NOT_OF_A_TRADE = {"no_entry", "stale_pending"}
@@ -53,7 +52,7 @@ def test_no_loss_takes_a_signal_whose_entry_came_below_48(db: Database) -> None:
     assert [(row.score, set(row.flags["gaps"])) for row in found if row.score < 50] == [(FLOOR, set(LOSABLE))]
 
 
-@pytest.mark.parametrize("losses", [REAL_LOSSES, dict.fromkeys(REAL_LOSSES, 1.0)], ids=["real", "all"])
+@pytest.mark.parametrize("losses", [LOST, dict.fromkeys(LOST, 1.0)], ids=["real", "all"])
 def test_a_stream_is_healed_to_above_90_from_wherever_losses_can_take_it(
     db: Database, losses: dict[str, float]
 ) -> None:

@@ -26,7 +26,6 @@ from database import tokens
 from database.engine import Database
 from telemetry.dialects.body import MAX_BYTES
 from telemetry.journal.record import Record
-from tests.conftest import PASSWORD
 from tests.intake_rig import until
 from tests.support_intake import (
     RECEIVED_AT,
@@ -39,7 +38,6 @@ from tests.support_intake import (
     stored_bodies,
 )
 from tests.support_service import send, service, turn_off, turn_on
-from tests.test_auth import log_in
 from web_server import create_app
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
@@ -415,14 +413,6 @@ def test_the_overlap_of_a_rotation_ends(client: FlaskClient, db: Database, hears
 
 
 # --- the delivery log's API
-
-
-@pytest.fixture
-def reader(app: OpenAPI, operator: str) -> FlaskClient:
-    """A client that is logged in."""
-    client = app.test_client()
-    log_in(client, operator, PASSWORD)
-    return client
 
 
 @pytest.fixture
