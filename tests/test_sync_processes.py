@@ -182,7 +182,7 @@ def test_processes_killed_and_frozen_for_minutes_run_each_slot_once(
     with crowd(database_url, live) as people:
         for start in range(0, len(arrived), 40):
             deliver(db, arrived[start : start + 40])
-            trouble(db, people, chance, 8.0, RUNNING)
+            trouble(db, people, chance, 20.0, RUNNING)
         wait_until_settled(db, PATIENCE)
         people.close()
     check(db, alone)

@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from core.lifecycle import Kind, LifecycleEvent, Source
-from database.json_text import to_json
+from database.json_text import decimals_to_json
 from hybrid_sync.healing.excursions import Reached, Walk, instant_of
 
 NEW_IDS_SINCE: Final = datetime(2025, 12, 1, 20, 38, tzinfo=UTC)
@@ -219,7 +219,7 @@ def _runs(minutes: Sequence[int]) -> list[list[int]]:
 
 
 def _repair(state: Any, kind: Kind, now: datetime, trust: Trust, **said: Any) -> LifecycleEvent:
-    told = to_json([state.stream, state.trade_id, kind, trust.reason, said])
+    told = decimals_to_json([state.stream, state.trade_id, kind, trust.reason, said])
     return LifecycleEvent(
         stream=state.stream,
         trade_id=state.trade_id,
