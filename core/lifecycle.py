@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -104,9 +105,13 @@ class LifecycleEvent:
     @property
     def event_key(self) -> str:
         """SHA-256 hex of version, stream, trade id, kind and slot: which fact this is, whoever says it."""
-        slot = self.slot.isoformat() if self.slot else ""
-        parts = (EVENT_KEY_VERSION, self.stream, self.trade_id, self.kind.value, slot)
-        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+        return _event_key(self.stream, self.trade_id, self.kind, self.slot)
+
+
+@lru_cache(maxsize=8192)  # a repair is asked for it a dozen times on its way into the database
+def _event_key(stream: str, trade_id: str, kind: Kind, slot: datetime | None) -> str:
+    parts = (EVENT_KEY_VERSION, stream, trade_id, kind, slot.isoformat() if slot else "")
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
 def mfe_slot(received_at: datetime) -> datetime:

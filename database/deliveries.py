@@ -119,6 +119,11 @@ def find_same_bytes(cur: Cursor, stream: str, keys: Sequence[bytes]) -> list[tup
     return [(bytes(row.delivery_key), row.received_at) for row in cur.fetchall()]
 
 
+def save_log_span(cur: Cursor, stream: str, starts_at: datetime, ends_at: datetime) -> None:
+    """Remember from when to when an imported alert log tells every alert that was fired."""
+    cur.execute(SQL.save_log_span, {"stream": stream, "starts_at": starts_at, "ends_at": ends_at})
+
+
 def save_understanding(cur: Cursor, delivery: Delivery) -> None:
     """What a delivery is understood to say now; its bytes stay as they are."""
     cur.execute(SQL.save_understanding, {name: getattr(delivery, name) for name in _COLUMNS})

@@ -6,7 +6,7 @@ no difference, to the rows or to the states that are joined in the same transact
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
@@ -36,16 +36,25 @@ class Outcome(StrEnum):
     DELETED = "deleted"
 
 
-def append_events(cur: Cursor, events: Sequence[LifecycleEvent], *, raw: dict[str, str] | None = None) -> list[Outcome]:
+def append_events(
+    cur: Cursor,
+    events: Sequence[LifecycleEvent],
+    *,
+    raw: dict[str, str] | None = None,
+    locked: Mapping[states.Key, Facts] | None = None,
+) -> list[Outcome]:
     """Add events and join them into the states of their signals, in the caller's transaction.
 
     Returns an outcome for each event, in their order. `raw` maps a receipt to the body to keep beside its event, as JSON
-    text. States are locked first, in the order of their keys, so that any number of processes may append at once.
+    text. States are locked first, in the order of their keys, so that any number of processes may append at once;
+    `locked` are their facts where the caller has done that already.
     """
     if not events:
         return []
     keys = {(event.stream, event.trade_id) for event in events}
-    held = states.lock_facts(cur, keys)
+    if locked is None:
+        locked = states.lock_facts(cur, keys)
+    held = {key: locked[key] for key in keys & locked.keys()}
     new = add_rows(cur, events, raw or {})
     for event in events:
         key = (event.stream, event.trade_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from core.errors import NotFoundError
@@ -29,7 +28,7 @@ def append_repairs(cur: Cursor, repairs: Sequence[LifecycleEvent]) -> list[Lifec
     keys = sorted({(repair.stream, repair.trade_id) for repair in repairs})
     if not keys:
         return []
-    states.lock_facts(cur, keys)  # first, so that two cycles at once do not both take a repair for new
+    locked = states.lock_facts(cur, keys)  # first, so that two cycles at once do not both take a repair for new
     revoked = _list_revoked(cur, keys)
     wanted = [repair for repair in repairs if (repair.event_key, repair.source.rank) not in revoked]
     held = _list_held(cur, wanted)
@@ -47,7 +46,7 @@ def append_repairs(cur: Cursor, repairs: Sequence[LifecycleEvent]) -> list[Lifec
             replaced.add(id_)
     if replaced:
         cur.execute(SQL.delete_repairs, {"ids": sorted(replaced)})
-    events.append_events(cur, list(merged.values()))
+    events.append_events(cur, list(merged.values()), locked=locked)
     return list(merged.values())
 
 
@@ -110,7 +109,8 @@ def list_contradicted(cur: Cursor, keys: Sequence[Key]) -> list[Any]:
 
 
 def list_minutes(cur: Cursor, since: Mapping[Key, datetime]) -> list[Any]:
-    """Excursions by minute, of each trade from just before an instant of its own on, in the order of trade and minute."""
+    """(stream, trade_id, minute since 1970, source_rank, be_mfe, no_be_mfe, mae, price), of each trade from just before an
+    instant of its own on, in no order; a minute stands once for each source that tells it."""
     keys = sorted(since)
     cur.execute(SQL.list_minutes, pairs(keys) | {"since": [since[key] for key in keys]})
     return cur.fetchall()
@@ -158,8 +158,3 @@ def list_known_trades(cur: Cursor, *, since: datetime, limit: int) -> list[Key]:
     """Finished trades by which healing can be measured, newest first."""
     cur.execute(SQL.list_known_trades, {"since": since, "limit": limit})
     return [(row.stream, row.trade_id) for row in cur.fetchall()]
-
-
-def as_float(value: Decimal | None) -> float | None:
-    """A stored number for arithmetic."""
-    return None if value is None else float(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from database.engine import Cursor
 from database.json_text import to_json
@@ -12,6 +12,17 @@ from database.queries import queries
 from database.states import Key, pairs
 
 SQL = queries("sync")
+
+
+class Ledger(NamedTuple):
+    """Rows (stream, trade_id, minute since 1970, fate) and those of followed trades; (stream, minute) in which something
+    came that was not understood; spans (stream, starts_at, ends_at) of imported alert logs; counts of deliveries."""
+
+    told: list[Any]
+    trades: list[Any]
+    rejected: set[tuple[str, int]]
+    spans: list[Any]
+    deliveries: Any
 
 
 def last_scan(cur: Cursor) -> datetime | None:
@@ -223,14 +234,14 @@ def list_calibrations(cur: Cursor) -> list[Any]:
     return cur.fetchall()
 
 
-def ledger(cur: Cursor, since: datetime, stream: str | None = None) -> tuple[list[Any], list[Any], Any]:
-    """(updates by hour and source, followed trades, deliveries by fate) since an instant."""
-    given = {"since": since, "stream": stream}
+def ledger(cur: Cursor, since: datetime, stream: str | None = None) -> Ledger:
+    """What is known of the minutes of trades since an instant."""
     found: list[Any] = []
-    for query in (SQL.ledger, SQL.ledger_trades, SQL.ledger_deliveries):
-        cur.execute(query, given)
+    for query in (SQL.ledger, SQL.ledger_trades, SQL.ledger_rejected, SQL.ledger_log_spans, SQL.ledger_deliveries):
+        cur.execute(query, {"since": since, "stream": stream})
         found.append(cur.fetchall())
-    return found[0], found[1], found[2][0]
+    told, trades, rejected, spans, deliveries = found
+    return Ledger(told, trades, {tuple(row) for row in rejected}, spans, deliveries[0])
 
 
 def count_created(cur: Cursor, stream: str | None = None) -> Any:

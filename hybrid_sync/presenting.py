@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from core.trading_calendar import cme_equity_calendar
 from database import sync
 from database.engine import Cursor
 from hybrid_sync.cycle import WINDOW
-from hybrid_sync.gaps import CLASSIC, GAP_TYPES, last_due
-from hybrid_sync.healing.excursions import instant_of, minute_of, open_minutes
+from hybrid_sync.gaps import CLASSIC, GAP_TYPES
 
 WARNING_SCORE: Final = 80
 CRITICAL_SCORE: Final = 50
@@ -41,13 +38,8 @@ GAP_WORDS: Final = {
     "stale_pending": "Pending, yet superseded",
     "invalid_values": "Impossible values",
 }
-FATES: Final = (
-    ("delivered", "delivered"),
-    ("late", "delivered late"),
-    ("imported", "fired, not delivered: imported"),
-    ("healed", "healed from bars"),
-    ("missing", "missing: not fired, or lost"),
-)
+
+LEG_WORDS: Final = {"be_mfe": "BE", "no_be_mfe": "No-BE", "mae": "MAE"}
 
 
 def severity(score: int | None, gaps: int) -> str:
@@ -103,45 +95,6 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, Decimal) else value
 
 
-def ledger_of(cur: Cursor, now: datetime, stream: str | None = None, window: timedelta = WINDOW) -> dict[str, Any]:
-    """What became of every expected minute of the trades followed in the window, in all and by hour.
-
-    A minute is expected where a trade was open and the market too; `closed` counts those the market was closed for.
-    `missing` cannot tell what was never fired from what was lost: the import of an alert log can.
-    """
-    updates, trades, deliveries = sync.ledger(cur, now - window, stream)
-    calendar = cme_equity_calendar()
-    until, since = minute_of(last_due(now, calendar)) + 1, minute_of(now - window)
-    expected: defaultdict[datetime, int] = defaultdict(int)
-    closed = 0
-    for trade in trades:
-        start = max(since, minute_of(trade.entry_time) + 1)
-        end = min(until, minute_of(trade.exit_at)) if trade.exit_at else until
-        minutes = list(open_minutes(start, end, calendar))
-        closed += max(0, end - start) - len(minutes)
-        for minute in minutes:
-            expected[_hour(minute)] += 1
-    told = {row.hour: row for row in updates}
-    hours = [_hour_json(hour, expected[hour], told.get(hour)) for hour in sorted(expected)]
-    fates = {fate: sum(hour[fate] for hour in hours) for fate, _ in FATES}
-    return {
-        "hours": hours,
-        "expected": sum(expected.values()),
-        **fates,
-        "closed": closed,
-        "deliveries": {name: int(value) for name, value in deliveries._asdict().items()},
-    }
-
-
-def _hour(minute: int) -> datetime:
-    return instant_of(minute - minute % 60)
-
-
-def _hour_json(hour: datetime, expected: int, row: Any) -> dict[str, Any]:
-    told = {fate: int(getattr(row, fate)) if row else 0 for fate, _ in FATES if fate != "missing"}
-    return {"hour": hour.isoformat(), "expected": expected, **told, "missing": max(0, expected - sum(told.values()))}
-
-
 def trend_of(cur: Cursor, now: datetime) -> list[dict[str, Any]]:
     """The system score of each hour of the last two days."""
     return [row_json(row) for row in sync.list_trend(cur, now - 2 * WINDOW)]
@@ -170,20 +123,6 @@ def instant_from(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def ledger_bars(ledger: Mapping[str, Any], height: int = 64) -> list[dict[str, Any]]:
-    """The stacked bars of the ledger: fate, x, y and height in the units of the drawing, 30 an hour wide."""
-    most = max(hour["expected"] for hour in ledger["hours"])
-    bars = []
-    for place, hour in enumerate(ledger["hours"]):
-        y = float(height)
-        for fate, _ in FATES:
-            size = hour[fate] * height / max(most, 1)
-            y -= size
-            if size:
-                bars.append({"fate": fate, "x": place * 30 + 3, "y": round(y, 1), "height": round(size, 1)})
-    return bars
-
-
 def change_text(old: Any, new: Any) -> str:
     """What a repair filled, and in place of what; a dash where nothing was."""
     return f"{_value_text(old)} → {_value_text(new)}" if old is not None else _value_text(new)
@@ -191,7 +130,8 @@ def change_text(old: Any, new: Any) -> str:
 
 def _value_text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_value_text(part)}" for name, part in value.items() if part is not None) or "—"
+        known = {name: part for name, part in value.items() if part is not None}
+        return ", ".join(f"{LEG_WORDS.get(name, name)} {_value_text(part)}" for name, part in known.items()) or "—"
     if isinstance(value, str) and len(value) > 18 and value[10:11] == "T":
         return f"{value[:10]} {value[11:16]} UTC"
     return "—" if value is None else re.sub(r"^-(?=\d)", "−", str(value))

@@ -14,6 +14,7 @@ from hybrid_sync import presenting
 from hybrid_sync.cli import COMMANDS, parts
 from hybrid_sync.cycle import WINDOW, run_cycle
 from hybrid_sync.gaps import CLASSIC, GAP_TYPES
+from hybrid_sync.ledger import FATES, ledger_bars, ledger_of
 from hybrid_sync.parts import jobs
 from hybrid_sync.payloads import ACTIONS, AuditQuery, GapsQuery, RevokeBody, RunBody, StreamQuery
 from hybrid_sync.revoking import revoke
@@ -37,7 +38,7 @@ def get_status(query: StreamQuery) -> Response:
     now = parts().clock.now()
     with parts().db.transaction() as cur:
         found = presenting.status_of(cur, now, query.stream)
-        found |= {"trend": presenting.trend_of(cur, now), "ledger": presenting.ledger_of(cur, now, query.stream)}
+        found |= {"trend": presenting.trend_of(cur, now), "ledger": ledger_of(cur, now, query.stream)}
     return jsonify(success=True, **found)
 
 
@@ -109,7 +110,7 @@ def sync_page() -> str:
         before_id = None
     with parts().db.transaction() as cur:
         found = presenting.status_of(cur, now)
-        trend, ledger = presenting.trend_of(cur, now), presenting.ledger_of(cur, now)
+        trend, ledger = presenting.trend_of(cur, now), ledger_of(cur, now)
         calibration = sync.list_calibrations(cur)
         audit = sync.list_audit(cur, limit=AUDIT_SHOWN + 1, before_id=before_id, **chosen)
         cycles = sync.list_cycles(cur, 1)
@@ -121,6 +122,8 @@ def sync_page() -> str:
         found=found,
         trend=trend,
         ledger=ledger,
+        ledger_bars=ledger_bars(ledger) if ledger["expected"] else [],
+        fates=FATES,
         calibration=calibration,
         audit=audit[:AUDIT_SHOWN],
         older=audit[AUDIT_SHOWN - 1].id if len(audit) > AUDIT_SHOWN else None,

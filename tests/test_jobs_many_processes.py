@@ -93,14 +93,15 @@ class Member:
 class Crowd:
     """The processes, and what is done to them."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, target: Callable[[str, Connection], None] = live) -> None:
         self.url = url
+        self.target = target
         self.done: Counter[str] = Counter()
         self.members = [self._born() for _ in range(PROCESSES)]
 
     def _born(self) -> Member:
         ours, theirs = BIRTH.Pipe()
-        process = BIRTH.Process(target=live, args=(self.url, theirs), daemon=True)
+        process = BIRTH.Process(target=self.target, args=(self.url, theirs), daemon=True)
         process.start()
         theirs.close()
         return Member(process, ours)
@@ -141,8 +142,8 @@ class Crowd:
 
 
 @contextmanager
-def crowd(url: str) -> Iterator[Crowd]:
-    people = Crowd(url)
+def crowd(url: str, target: Callable[[str, Connection], None] = live) -> Iterator[Crowd]:
+    people = Crowd(url, target)
     try:
         yield people
     finally:
@@ -155,13 +156,15 @@ def read(db: Database, query: str) -> list[Any]:
         return list(cur.fetchall())
 
 
-def trouble(db: Database, people: Crowd, chance: random.Random) -> None:
+def trouble(
+    db: Database, people: Crowd, chance: random.Random, seconds: float = TROUBLE_SECONDS, running: str = RUNNING
+) -> None:
     """Kill and freeze, mostly whoever is at work, a freeze often long enough to be taken for dead."""
-    until = time.monotonic() + TROUBLE_SECONDS
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         time.sleep(chance.uniform(0.1, 0.7))
         people.thaw(time.monotonic())
-        at_work = {int(row.owner.rpartition(":")[2]) for row in read(db, RUNNING)}
+        at_work = {int(row.owner.rpartition(":")[2]) for row in read(db, running)}
         awake = [member for member in people.members if member.thaw_at is None]
         if len(awake) < 2:
             continue

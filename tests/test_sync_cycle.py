@@ -116,7 +116,14 @@ def test_health_rises_and_the_report_says_from_where(db: Database, torn: World) 
 
 
 def contents(db: Database) -> dict[str, int]:
-    tables = ("automated_signals", "sync_audit_log", "sync_gaps", "signal_health_metrics", "stream_outages")
+    tables = (
+        "automated_signals",
+        "trade_states",
+        "sync_audit_log",
+        "sync_gaps",
+        "signal_health_metrics",
+        "stream_outages",
+    )
     found = {}
     for table in tables:
         (row,) = rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -138,6 +139,24 @@ def test_every_hole_of_a_year_is_found_and_no_closed_market_is_taken_for_one() -
         assert start <= outage.starts_at <= start + timedelta(seconds=16)
         assert outage.ends_at is not None
         assert minutes <= outage.open_minutes <= minutes + 1.3
+
+
+def heard(last: datetime, now: datetime) -> tuple[str, ...]:
+    """The gaps of a trade of half an hour whose newest update is of the minute `last`."""
+    return gaps(now, entry_time=last - 30 * MINUTE, last_mfe_slot=last)
+
+
+def test_an_open_trade_lacks_its_update_in_every_hole_of_a_year_and_never_while_the_market_is_closed() -> None:
+    for start, minutes in random_holes(120, (7, 8, 10, 14, 24, 0)):
+        assert heard(start - MINUTE, start + 3 * MINUTE - timedelta(seconds=1)) == ()
+        for late in range(3, minutes + 3):
+            assert heard(start - MINUTE, start + late * MINUTE) == ("no_mfe_update",)
+        assert heard(start + minutes * MINUTE, start + (minutes + 3) * MINUTE) == ()
+    sessions = CALENDAR.sessions_between(datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+    for session, following in pairwise(sessions):
+        closed = following.opens_at - session.closes_at
+        for share in range(100):
+            assert heard(session.closes_at - MINUTE, session.closes_at + 3 * MINUTE + closed * share / 100) == ()
 
 
 def test_a_hole_is_seen_within_three_minutes_of_its_first_missing_alert() -> None:

@@ -23,8 +23,9 @@ from database.jobs import run_slot
 from hybrid_sync.cycle import run_cycle
 from hybrid_sync.healing.calibration import calibrate
 from hybrid_sync.healing.repairs import UNMEASURED, confidence_of
+from hybrid_sync.ledger import FATES, ledger_bars
 from hybrid_sync.parts import jobs
-from hybrid_sync.presenting import ledger_bars, severity
+from hybrid_sync.presenting import severity
 from hybrid_sync.watch import watch_streams
 from simulator.alert_text import alert_log
 from tests.support_http import PASSWORD
@@ -226,7 +227,7 @@ def test_a_run_over_the_api_heals_and_the_lists_tell_of_it(seen: FlaskClient, to
     assert status["health_score"] == report["health_after"]
     assert status["missing_minutes"] == 0
     ledger = status["ledger"]
-    assert ledger["expected"] == ledger["delivered"] + ledger["late"] + ledger["healed"]
+    assert ledger["expected"] == sum(ledger[fate] for fate, _ in FATES)
     assert ledger["missing"] == 0
     assert sum(bar["fate"] == "healed" for bar in ledger_bars(ledger)) >= 4
     first = seen.get("/api/hybrid-sync/audit?limit=5&action_type=missed_exit_inserted").get_json()
@@ -273,6 +274,14 @@ def test_the_page_shows_scores_gaps_minutes_and_what_was_done(seen: FlaskClient)
     assert "gap filled mfe mae</td>" not in filtered
 
 
+def test_the_data_quality_tab_tells_the_score_and_what_was_repaired(seen: FlaskClient) -> None:
+    report = seen.post("/api/hybrid-sync/run", json={}).get_json()["report"]
+    page = seen.get("/automated-signals-quality").get_data(as_text=True)
+    assert f"Health score <strong>{report['health_after']}</strong>" in page
+    assert f"{report['gaps_after']} open gaps, 0 minutes without excursions" in page
+    assert "/hybrid-sync?action_type=missed_exit_inserted" in page
+
+
 def test_an_uploaded_alert_log_heals_what_was_lost(seen: FlaskClient, stream: World, db: Database) -> None:
     log = alert_log((one.sent_at, one.body) for one in stream.alerts).encode()
     path = "/api/automated-signals/import?stream=main"
@@ -282,6 +291,12 @@ def test_an_uploaded_alert_log_heals_what_was_lost(seen: FlaskClient, stream: Wo
     assert seen.post(path, data=log).get_json()["new"] == 0
     seen.post("/api/hybrid-sync/run", json={})
     assert rows(db, "SELECT * FROM automated_signals WHERE reconciliation_reason = 'own_bars'") == []
+    (span,) = rows(db, "SELECT stream, starts_at, ends_at FROM alert_log_spans")
+    assert span == (
+        "main",
+        stream.alerts[0].sent_at.replace(microsecond=0),
+        stream.alerts[-1].sent_at.replace(microsecond=0),
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"\x1f\x8bcut", gzip.compress(b"a,b", mtime=0)[:-4], b"no,log\n1,2\n"])

@@ -126,3 +126,8 @@ WHERE receipt_id = %(receipt_id)s;
 -- name: has_any
 -- Whether anything was ever delivered: then a missing data directory has been lost, not never made.
 SELECT EXISTS (SELECT FROM telemetry_automated_signals_log WHERE receipt_id IS NOT NULL) AS found;
+
+-- name: save_log_span
+-- Remember which stretch of time an imported alert log covers.
+INSERT INTO alert_log_spans (stream, starts_at, ends_at) VALUES (%(stream)s, %(starts_at)s, %(ends_at)s)
+ON CONFLICT DO NOTHING;

@@ -1,12 +1,11 @@
 -- name: list_minutes
--- Excursions of trades by minute from a minute of each on, of the best source that tells them; the anchor before it, too.
-SELECT DISTINCT ON (a.stream, a.trade_id, a.slot)
-       a.stream, a.trade_id, a.slot, a.source_rank, a.be_mfe, coalesce(a.no_be_mfe, a.mfe) AS no_be_mfe, a.mae_global_r,
-       a.current_price
+-- Excursions of trades by minute (since 1970) from a minute of each on, by every source that tells them; the anchor before
+-- it, too.
+SELECT a.stream, a.trade_id, extract(epoch FROM a.slot)::bigint / 60 AS minute, a.source_rank, a.be_mfe::float8 AS be_mfe,
+       coalesce(a.no_be_mfe, a.mfe)::float8 AS no_be_mfe, a.mae_global_r::float8 AS mae, a.current_price::float8 AS price
 FROM unnest(%(streams)s::text[], %(trade_ids)s::text[], %(since)s::timestamptz[]) AS wanted (stream, trade_id, since)
 JOIN automated_signals a ON a.stream = wanted.stream AND a.trade_id = wanted.trade_id
-WHERE a.event_type = 'MFE_UPDATE' AND a.revoked_at IS NULL AND a.slot >= wanted.since - interval '1 minute'
-ORDER BY a.stream, a.trade_id, a.slot, a.source_rank;
+WHERE a.event_type = 'MFE_UPDATE' AND a.revoked_at IS NULL AND a.slot >= wanted.since - interval '1 minute';
 
 -- name: list_ranges
 -- Extremes of a contract's trustworthy one-minute bars inside [start, end): whole ones without a gap.

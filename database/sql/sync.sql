@@ -235,19 +235,34 @@ FROM heal_calibrations
 ORDER BY method, gap_minutes, measured_at DESC;
 
 -- name: ledger
--- Minutes of followed trades by what became of their update: sent live, late, imported, healed, or still missing.
-SELECT date_trunc('hour', slot) AS hour,
-       count(*) FILTER (WHERE best = 1 AND NOT is_late) AS delivered,
-       count(*) FILTER (WHERE best = 1 AND is_late) AS late,
-       count(*) FILTER (WHERE best = 2) AS imported,
-       count(*) FILTER (WHERE best > 2) AS healed
-FROM (SELECT slot, min(source_rank) AS best,
-             bool_or(source_rank = 1 AND received_at - slot > interval '80 seconds') AS is_late
-      FROM automated_signals
-      WHERE event_type = 'MFE_UPDATE' AND revoked_at IS NULL AND slot >= %(since)s AND received_at >= %(since)s
-        AND (%(stream)s::text IS NULL OR stream = %(stream)s)
-      GROUP BY stream, trade_id, slot) AS told
-GROUP BY 1 ORDER BY 1;
+-- What became of the update of each minute (since 1970) of the trades: by its best source, and how it came.
+SELECT stream, trade_id, extract(epoch FROM slot)::bigint / 60 AS minute,
+       CASE WHEN best > 2 THEN 'healed' WHEN best = 2 THEN 'imported' WHEN is_late THEN 'late' WHEN is_mended THEN 'mended'
+            WHEN EXISTS (SELECT FROM telemetry_automated_signals_log again
+                         WHERE again.stream = told.stream AND again.source = 'webhook'
+                           AND (again.duplicate_of IS NOT NULL OR again.status IN ('duplicate', 'merged'))
+                           AND again.received_at >= told.slot + interval '50 seconds'
+                           AND again.received_at < told.slot + interval '110 seconds'
+                           AND coalesce(again.fused_event ->> 'trade_id', told.trade_id) = told.trade_id) THEN 'repeated'
+            ELSE 'delivered' END AS fate
+FROM (SELECT a.stream, a.trade_id, a.slot, min(a.source_rank) AS best, bool_or(log.repair IS NOT NULL) AS is_mended,
+             bool_or(a.source_rank = 1 AND a.received_at - a.slot > interval '80 seconds') AS is_late
+      FROM automated_signals a
+      LEFT JOIN telemetry_automated_signals_log log ON log.receipt_id = a.receipt_id
+      WHERE a.event_type = 'MFE_UPDATE' AND a.revoked_at IS NULL AND a.slot >= %(since)s AND a.received_at >= %(since)s
+        AND (%(stream)s::text IS NULL OR a.stream = %(stream)s)
+      GROUP BY a.stream, a.trade_id, a.slot) AS told;
+
+-- name: ledger_rejected
+-- Minutes (since 1970) of whose updates something came that was not understood.
+SELECT DISTINCT stream, extract(epoch FROM date_trunc('minute', received_at - interval '50 seconds'))::bigint / 60 AS minute
+FROM telemetry_automated_signals_log
+WHERE status = 'quarantined' AND received_at >= %(since)s AND (%(stream)s::text IS NULL OR stream = %(stream)s);
+
+-- name: ledger_log_spans
+-- What imported alert logs cover: there, an alert that is not in them was never fired.
+SELECT stream, starts_at, ends_at FROM alert_log_spans
+WHERE ends_at >= %(since)s AND (%(stream)s::text IS NULL OR stream = %(stream)s);
 
 -- name: ledger_trades
 -- Trades that were followed in a window, with what bounds their expected minutes.

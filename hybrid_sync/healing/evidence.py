@@ -16,7 +16,6 @@ from core.lifecycle import BAR
 from core.trading_calendar import TradingCalendar
 from database import repairs as store
 from database.engine import Cursor
-from database.repairs import as_float
 from database.states import Key
 from hybrid_sync.healing.contracts import Candidate, agrees, candidates, counts_at, tick_of
 from hybrid_sync.healing.excursions import (
@@ -132,11 +131,10 @@ def gather_cases(cur: Cursor, states: Sequence[Any], due: datetime, *, is_from_e
     """Trades with their known minutes, from where they are complete on, or from their entry."""
     since = {(state.stream, state.trade_id): _first_instant(state, is_from_entry=is_from_entry) for state in states}
     known: defaultdict[Key, dict[int, Minute]] = defaultdict(dict)
-    for row in store.list_minutes(cur, since):
-        reached = Reached(as_float(row.be_mfe), as_float(row.no_be_mfe), as_float(row.mae_global_r))
-        known[row.stream, row.trade_id][minute_of(row.slot)] = Minute(
-            reached, row.source_rank, as_float(row.current_price)
-        )
+    for stream, trade_id, minute, rank, be_mfe, no_be_mfe, mae, price in store.list_minutes(cur, since):
+        minutes = known[stream, trade_id]
+        if minute not in minutes or rank < minutes[minute].rank:
+            minutes[minute] = Minute(Reached(be_mfe, no_be_mfe, mae), rank, price)
     return [
         _case(state, since[state.stream, state.trade_id], known[state.stream, state.trade_id], due) for state in states
     ]

@@ -7,7 +7,6 @@ opposite signal. (Tier 1, imports and replays of deliveries, is telemetry's.) A 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from core.lifecycle import Kind, LifecycleEvent, Source
+from database.json_text import decimals_to_json
 from hybrid_sync.healing.excursions import Reached, Walk, instant_of
 
 NEW_IDS_SINCE: Final = datetime(2025, 12, 1, 20, 38, tzinfo=UTC)
@@ -219,7 +219,7 @@ def _runs(minutes: Sequence[int]) -> list[list[int]]:
 
 
 def _repair(state: Any, kind: Kind, now: datetime, trust: Trust, **said: Any) -> LifecycleEvent:
-    told = json.dumps([state.stream, state.trade_id, kind, trust.reason, said], sort_keys=True, default=str)
+    told = decimals_to_json([state.stream, state.trade_id, kind, trust.reason, said])
     return LifecycleEvent(
         stream=state.stream,
         trade_id=state.trade_id,

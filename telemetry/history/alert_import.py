@@ -54,6 +54,10 @@ def import_rows(
         added += len(stored)
         quarantined += sum(not p.is_understood for p in group if p.delivery.receipt_id in stored)
         on_progress(len(group))
+    if rows:
+        times = [row.sent_at for row in rows]
+        with db.transaction() as cur:
+            deliveries.save_log_span(cur, stream, min(times), max(times))
     return ImportReport(rows=len(rows), new=added, known=len(rows) - added, quarantined=quarantined)
 
 
