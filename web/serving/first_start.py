@@ -10,6 +10,7 @@ from core.settings import Settings
 from database import tokens, users
 from database.engine import Cursor, Database
 from web.passwords import hash_password
+from web.security.obvious import is_obvious
 
 ADMIN = "admin"
 
@@ -33,6 +34,8 @@ def first_start(db: Database, settings: Settings) -> None:
             password = settings.admin_password or secrets.token_urlsafe(12)
             users.add_user(cur, name=ADMIN, password_hash=hash_password(password), role="operator")
             said.append(f"login:          {ADMIN} / {'(ADMIN_PASSWORD)' if settings.admin_password else password}")
+            if is_obvious(password, ADMIN):
+                said.append("                ADMIN_PASSWORD is easy to guess; change the password under /account")
         said += _first_token(cur, settings)
     if said:
         base = settings.public_url or f"http://{settings.host}:{settings.port}"
