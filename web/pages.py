@@ -15,8 +15,9 @@ from flask_login import current_user
 
 from web.headers import is_https
 from web.safe_next import safe_next
+from web.security.account import account
 from web.security.audit import audit
-from web.security.second_factor import account, code_login
+from web.security.second_factor import code_login
 from web.security.well_known import well_known
 from web.services import Check, services
 from web.serving import health, status_page
