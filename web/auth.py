@@ -23,6 +23,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from database import api_tokens, second_factors, users
+from database.engine import Cursor
 from database.users import User
 from web.headers import is_https
 from web.passwords import hash_of_nobody, is_password_of
@@ -146,9 +147,14 @@ def init_csrf(app: Flask) -> None:
 
 def load_login(cookie_id: str) -> Login | None:
     """The login of a cookie, if it is still good. Raises DatabaseUnavailableError."""
-    user_id, _, version = cookie_id.partition(":")
     with services().db.transaction() as cur:
-        user = users.get_user(cur, int(user_id))
+        return login_of(cur, cookie_id)
+
+
+def login_of(cur: Cursor, cookie_id: str) -> Login | None:
+    """The login that `get_id` gave this id, unless its sessions have ended since."""
+    user_id, _, version = cookie_id.partition(":")
+    user = users.get_user(cur, int(user_id))
     if user is None or not user.is_active or str(user.session_version) != version:
         return None
     return Login(user)
