@@ -25,7 +25,7 @@ from limits.strategies import MovingWindowRateLimiter
 from database import api_tokens, second_factors, users
 from database.engine import Cursor
 from database.users import User
-from web.headers import is_https
+from web.headers import cookie_prefix, is_https
 from web.passwords import hash_of_nobody, is_password_of
 from web.policy import api_token
 from web.safe_next import safe_next
@@ -122,7 +122,7 @@ def init_auth(app: Flask) -> None:
     """Sessions, cookies and CSRF for the app; the blueprint is registered by whoever builds it."""
     settings = _services_of(app).settings
     app.config.update(
-        SESSION_COOKIE_NAME=_cookie_name("signalbook", is_https(settings)),
+        SESSION_COOKIE_NAME=f"{cookie_prefix(settings)}signalbook",
         SESSION_COOKIE_SECURE=is_https(settings),
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -226,12 +226,11 @@ def start_session(user: User, target: str) -> Response:
     with services().db.transaction() as cur:
         users.record_login(cur, user.id, services().clock.now())
     response = redirect(target, 303)
-    secure = bool(current_app.config["SESSION_COOKIE_SECURE"])
     response.set_cookie(
-        _cookie_name("signalbook_browser", secure),
+        _browser_cookie(),
         _browser_signer().dumps([user.name, secrets.token_hex(8)]),
         max_age=BROWSER_LIFETIME,
-        secure=secure,
+        secure=is_https(services().settings),
         httponly=True,
         samesite="Lax",
     )
@@ -245,7 +244,7 @@ def _form(target: str, message: str = "", status: int = 200) -> tuple[str, int]:
 
 def _account_key(name: str) -> str:
     """What guesses at this name are counted under: the name, or this browser if the name has logged in with it."""
-    cookie = request.cookies.get(_cookie_name("signalbook_browser", current_app.config["SESSION_COOKIE_SECURE"]), "")
+    cookie = request.cookies.get(_browser_cookie(), "")
     try:
         known_name, browser = _browser_signer().loads(cookie, max_age=int(BROWSER_LIFETIME.total_seconds()))
     except (BadSignature, ValueError):
@@ -265,6 +264,10 @@ def address_key() -> str:
     return f"address {address}"
 
 
+def _browser_cookie() -> str:
+    return f"{cookie_prefix(services().settings)}signalbook_browser"
+
+
 def _browser_signer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(str(current_app.secret_key), salt="known browser")
 
@@ -276,11 +279,6 @@ def _check_origin() -> None:
         own = {request.host, urlsplit(services().settings.public_url or "").netloc}
         if urlsplit(origin).netloc not in own - {""}:
             raise CSRFError("The request came from another origin.")
-
-
-def _cookie_name(name: str, secure: bool) -> str:
-    """`__Host-` makes browsers insist on Secure, Path=/ and no Domain, so no neighbouring host can plant the cookie."""
-    return f"__Host-{name}" if secure else name
 
 
 def _services_of(app: Flask) -> Services:
