@@ -25,8 +25,8 @@ from web_server import create_app
 BROWSER = {"Accept": "text/html"}
 
 
-def csrf_token(client: FlaskClient, path: str = "/login") -> str:
-    found = re.search(r'name="csrf-token" content="([^"]+)"', client.get(path).text)
+def csrf_token(client: FlaskClient, path: str = "/login", *, base_url: str | None = None) -> str:
+    found = re.search(r'name="csrf-token" content="([^"]+)"', client.get(path, base_url=base_url).text)
     assert found
     return found[1]
 
@@ -123,6 +123,12 @@ def test_a_copied_cookie_is_dead_after(
                 users.set_active(cur, name=operator, is_active=False)
     assert not is_logged_in(thief)
     assert not is_logged_in(client)
+
+
+def test_a_logout_asks_the_browser_to_forget_what_it_was_shown(client: FlaskClient, operator: str) -> None:
+    log_in(client, operator)
+    answer = client.post("/logout", data={"csrf_token": csrf_token(client, "/status")})
+    assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
 
 
 def test_a_cookie_moved_to_another_browser_is_refused(app: OpenAPI, client: FlaskClient, operator: str) -> None:
