@@ -7,6 +7,7 @@ then its cookie counts for nothing, and it needs no form token, because no brows
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import secrets
 import time
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from flask import Blueprint, Flask, current_app, g, redirect, render_template, request, session
+from flask.sessions import SecureCookieSessionInterface
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -56,6 +58,12 @@ AWAITED = "awaited"
 CODE_SECONDS = 300.0
 REFUSED = "That login and password do not match."
 TOO_MANY = "Too many attempts. Try again in {} minutes."
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Flask's signed cookies, by HMAC-SHA-256 instead of its SHA-1."""
+
+    digest_method = staticmethod(hashlib.sha256)
 
 
 class Login(UserMixin):  # type: ignore[misc]
@@ -128,6 +136,7 @@ def init_auth(app: Flask) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
     )
+    app.session_interface = Sessions()
     manager = Callers()
     # Without its context processor, which would ask the database while the page about its absence is rendered.
     manager.init_app(app, add_context_processor=False)
@@ -272,7 +281,8 @@ def _browser_cookie() -> str:
 
 
 def _browser_signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(str(current_app.secret_key), salt="known browser")
+    how = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+    return URLSafeTimedSerializer(str(current_app.secret_key), salt="known browser", signer_kwargs=how)
 
 
 def _check_origin() -> None:
