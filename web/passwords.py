@@ -58,8 +58,8 @@ def check_new_password(password: str, name: str) -> str:
 
 
 def new_password() -> str:
-    """A random password of 120 bits."""
-    return secrets.token_urlsafe(15)
+    """A random password of 128 bits."""
+    return secrets.token_urlsafe(16)
 
 
 @cache

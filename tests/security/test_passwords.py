@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from flask_openapi3 import OpenAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.settings import load_settings
+from database import tokens
 from database.engine import Database
 from tests.conftest import PASSWORD
 from tests.test_auth import run
 from web.passwords import LONGEST, hash_password, is_password_of, new_password
+from web.security import totp
 from web.security.obvious import is_obvious
 from web.serving.first_start import first_start
 
@@ -76,3 +80,15 @@ def test_the_first_start_warns_of_an_obvious_password(db: Database, capsys: pyte
     said = capsys.readouterr().out
     assert "easy to guess" in said
     assert "admin12345" not in said
+
+
+def test_the_hash_is_argon2id_at_the_recommended_cost() -> None:
+    assert hash_password("blue lantern over the bay").startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+def test_made_secrets_have_128_bits() -> None:
+    for make in (new_password, tokens.new_token):
+        made = {make() for _ in range(100)}
+        assert len(made) == 100
+        assert all(len(text) * 6 >= 128 and re.fullmatch(r"[0-9A-Za-z_-]+", text) for text in made)
+    assert all(len(totp.new_secret()) * 5 >= 128 for _ in range(10))
