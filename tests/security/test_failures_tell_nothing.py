@@ -130,7 +130,9 @@ def test_what_fails_tells_no_secret_to_anybody(empty_database_url: str, tmp_path
         assert running.terminate() == 0
         secrets |= TYPED | GOOD
         said = (running.stdout + running.stderr).encode()
-    assert said.count(b'"event": "request"') > 20
+        lines = running.log_lines()
+    assert sum(line["event"] == "request" for line in lines) > 20
+    assert all(line["timestamp"].endswith("Z") and {"level", "logger"} <= line.keys() for line in lines)
     assert leaks(said, secrets) == []
     assert leaks(log_file.read_bytes(), secrets) == []
     assert leaks(b"\n".join(visitor.heard + owner.heard), secrets) == []
