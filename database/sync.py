@@ -9,7 +9,7 @@ from typing import Any
 from database.engine import Cursor
 from database.json_text import to_json
 from database.queries import queries
-from database.states import Key
+from database.states import Key, pairs
 
 SQL = queries("sync")
 
@@ -237,8 +237,3 @@ def count_created(cur: Cursor, stream: str | None = None) -> Any:
     """What SIGNAL_CREATED events there are, and what they bring."""
     cur.execute(SQL.count_created, {"stream": stream})
     return cur.fetchone()
-
-
-def pairs(keys: Sequence[Key]) -> dict[str, list[str]]:
-    """Keys as the two arrays that queries take."""
-    return {"streams": [stream for stream, _ in keys], "trade_ids": [trade_id for _, trade_id in keys]}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from database.storable import NO_NUL
+
 MAX_BARS = 5_000
-NO_NUL = r"^[^\x00]*$"  # PostgreSQL takes none
 
 
 class BarsQuery(BaseModel):

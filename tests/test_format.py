@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,3 @@ def test_an_instant_becomes_a_time_element_that_carries_utc(app: OpenAPI) -> Non
         '<time datetime="2025-11-20T14:30:05.000Z" data-show="minute" title="2025-11-20T14:30:05.000Z">'
         "2025-11-20 09:30 EST</time> —"
     )
-
-
-def test_age_between_two_instants() -> None:
-    now = datetime(2025, 11, 20, 14, 30, tzinfo=UTC)
-    assert formatter.age_between(now - timedelta(minutes=3, seconds=5), now) == "3m 05s"
-    assert formatter.age_between(None, now) == formatter.MISSING

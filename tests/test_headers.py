@@ -12,8 +12,7 @@ from werkzeug.test import Client, TestResponse
 
 from core.settings import Settings
 from database.engine import Database
-from tests.conftest import PASSWORD
-from tests.test_auth import csrf_token
+from tests.support_http import PASSWORD, csrf_token
 from web.assets import Assets, vendor_faults, wrap_static
 from web_server import create_app
 
@@ -66,7 +65,7 @@ def test_https_is_promised_for_a_year_and_cookies_are_bound_to_the_host(settings
 def test_behind_https_every_cookie_is_bound_to_the_host(settings: Settings, db: Database, operator: str) -> None:
     host = "https://signals.example.com"
     client = create_app(replace(settings, public_url=host), db).test_client()
-    token = csrf_token(client, "/login", base_url=host)
+    token = csrf_token(client, f"{host}/login")
     headers = {"Referer": f"{host}/login"}
     kept = []
     for path, form in (

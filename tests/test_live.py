@@ -16,9 +16,9 @@ from flask_openapi3 import OpenAPI
 from core.errors import TryAgainError
 from database import api_tokens, bars, users
 from database.engine import Database
+from tests.support_http import api_token
+from tests.support_http import log_in as browser_log_in
 from tests.support_service import Service, log_in, service
-from tests.test_auth import log_in as browser_log_in
-from tests.test_policy import api_token
 from web.live.hub import CLIENT_QUEUE, RING, Hub
 from web.live.routes import PROOF_SECONDS
 

@@ -20,7 +20,7 @@ from flask_openapi3 import OpenAPI
 from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
 from waitress import wasyncore
 
-from tests.conftest import PASSWORD
+from tests.support_http import PASSWORD
 from tests.support_needs import missing, node_package
 from web.assets import wrap_static
 

@@ -10,7 +10,7 @@ from flask_openapi3 import OpenAPI
 from playwright.sync_api import expect
 
 from tests.browser.conftest import DESKTOP, PHONE, Screen
-from tests.conftest import PASSWORD
+from tests.support_http import PASSWORD
 
 pytestmark = pytest.mark.browser
 

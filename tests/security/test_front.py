@@ -16,8 +16,8 @@ from core.settings import Settings
 from database import users
 from database.engine import Database
 from telemetry.history.upload import MAX_UNPACKED
-from tests.conftest import PASSWORD
-from tests.test_auth import BROWSER, csrf_token, is_logged_in, log_in
+from tests.support_http import PAGE, PASSWORD, csrf_token, log_in
+from tests.test_auth import is_logged_in
 from tests.test_policy import path_of, requests_of
 from web import auth
 from web.auth import BROWSER_LIFETIME, SESSION_LIFETIME
@@ -126,7 +126,7 @@ def test_a_session_ends_two_weeks_after_its_login(app: OpenAPI, reader: FlaskCli
         reader.set_cookie("signalbook", signed(app, content_of(reader), age=age))
         assert is_logged_in(reader) is is_good
         if is_good:
-            assert "signalbook" not in "".join(reader.get("/status", headers=BROWSER).headers.getlist("Set-Cookie"))
+            assert "signalbook" not in "".join(reader.get("/status", headers=PAGE).headers.getlist("Set-Cookie"))
 
 
 def test_a_cookie_that_somebody_else_has_signed_or_changed_opens_nothing(app: OpenAPI, reader: FlaskClient) -> None:

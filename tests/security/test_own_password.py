@@ -11,8 +11,8 @@ from werkzeug.test import TestResponse
 
 from database import operator_actions, users
 from database.engine import Database
-from tests.conftest import PASSWORD
-from tests.test_auth import is_logged_in, log_in, run, with_cookie_of
+from tests.support_http import PASSWORD, log_in
+from tests.test_auth import is_logged_in, run, with_cookie_of
 from tests.test_second_factor import FixedClock, code_of, post, turn_on
 from web.passwords import hash_password
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.settings import load_settings
 from database import tokens
 from database.engine import Database
-from tests.conftest import PASSWORD
+from tests.support_http import PASSWORD
 from tests.test_auth import run
 from web.passwords import LONGEST, hash_password, is_password_of, new_password
 from web.security import totp
