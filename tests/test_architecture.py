@@ -67,6 +67,7 @@ PURE = (
     "ingestion/bars/working.py",
     "web/format.py",
     "web/safe_next.py",
+    "web/security/obvious.py",
     "web/dashboards/records.py",
     "web/dashboards/presenting.py",
     "web/dashboards/facts.py",

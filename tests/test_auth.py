@@ -108,6 +108,12 @@ def test_a_copied_cookie_is_dead_after(
     assert not is_logged_in(client)
 
 
+def test_a_logout_asks_the_browser_to_forget_what_it_was_shown(client: FlaskClient, operator: str) -> None:
+    log_in(client, operator)
+    answer = client.post("/logout", data={"csrf_token": csrf_token(client, "/status")})
+    assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
+
+
 def test_a_cookie_moved_to_another_browser_is_refused(app: OpenAPI, client: FlaskClient, operator: str) -> None:
     log_in(client, operator)
     thief = with_cookie_of(app, client)

@@ -12,10 +12,14 @@ from werkzeug.test import Client, TestResponse
 
 from core.settings import Settings
 from database.engine import Database
+from tests.support_http import PASSWORD, csrf_token
 from web.assets import Assets, vendor_faults, wrap_static
 from web_server import create_app
 
-POLICY_WORDS = ("default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'")
+POLICY_WORDS = (
+    *("default-src 'none'", "object-src 'none'", "base-uri 'none'"),
+    *("script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"),
+)
 PATHS = ("/login", "/", "/status", "/no-such-page", "/api/no-such-route", "/healthz", "/readyz", "/metrics")
 
 
@@ -56,6 +60,31 @@ def test_https_is_promised_for_a_year_and_cookies_are_bound_to_the_host(settings
     assert cookie.startswith("__Host-signalbook=")
     assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= {part.strip() for part in cookie.split(";")}
     assert "Domain" not in cookie
+
+
+def test_behind_https_every_cookie_is_bound_to_the_host(settings: Settings, db: Database, operator: str) -> None:
+    host = "https://signals.example.com"
+    client = create_app(replace(settings, public_url=host), db).test_client()
+    token = csrf_token(client, f"{host}/login")
+    headers = {"Referer": f"{host}/login"}
+    kept = []
+    for path, form in (
+        ("/preferences", {"theme": "light", "zone": "utc"}),
+        ("/automated-signals/columns", {"column": "status"}),
+        ("/login", {"name": operator, "password": PASSWORD}),
+    ):
+        answer = client.post(path, data=form | {"csrf_token": token}, headers=headers, base_url=host)
+        assert answer.status_code == 303, path
+        kept += answer.headers.getlist("Set-Cookie")
+    assert len(kept) >= 5
+    for cookie in kept:
+        parts = [part.strip() for part in cookie.split(";")]
+        assert parts[0].startswith("__Host-"), cookie
+        assert {"Secure", "Path=/", "SameSite=Lax"} <= set(parts), cookie
+    assert "theme" not in "".join(cookie for cookie in kept if "HttpOnly" in cookie)
+    page = client.get("/status", base_url=host)
+    assert 'data-theme="light"' in page.text
+    assert 'data-cookies="__Host-"' in page.text
 
 
 def static_client(app: OpenAPI) -> Client:

@@ -7,14 +7,20 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
+from flask.testing import FlaskClient
+from flask_openapi3 import OpenAPI
 
 from core.errors import TryAgainError
-from database import bars
+from database import api_tokens, bars, users
 from database.engine import Database
+from tests.support_http import api_token
+from tests.support_http import log_in as browser_log_in
 from tests.support_service import Service, log_in, service
 from web.live.hub import CLIENT_QUEUE, RING, Hub
+from web.live.routes import PROOF_SECONDS
 
 SIGNALS = frozenset({"signals"})
 
@@ -151,6 +157,43 @@ class Stream:
         while not any(text in line for line in self.lines) and time.monotonic() < deadline:
             time.sleep(0.02)
         return any(text in line for line in self.lines)
+
+
+class Moments:
+    """A clock that is a minute later each time it is asked."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        self.seconds += PROOF_SECONDS
+        return self.seconds
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@pytest.mark.parametrize("how", ["logout", "deactivation", "revocation"])
+def test_a_stream_ends_with_the_session_or_token_that_opened_it(
+    app: OpenAPI, client: FlaskClient, db: Database, operator: str, how: str
+) -> None:
+    app.extensions["signalbook"].clock = Moments()
+    headers = {"Authorization": f"Bearer {api_token(db, 'viewer')}"} if how == "revocation" else {}
+    if not headers:
+        assert browser_log_in(client).status_code == 303
+    answer = client.get("/api/stream", headers=headers)
+    lines = answer.iter_encoded()
+    assert next(lines) == b"retry: 2000\n\n"
+    assert next(lines) == b": still here\n\n"
+    with db.transaction() as cur:
+        if how == "logout":
+            users.end_sessions(cur, 1)
+        elif how == "deactivation":
+            users.set_active(cur, name=operator, is_active=False)
+        else:
+            api_tokens.revoke_token(cur, token_id=1, now=datetime.now(UTC))
+    assert list(lines) == []
+    answer.close()
 
 
 def test_a_stored_alert_reaches_an_open_stream(running: Service) -> None:

@@ -58,7 +58,7 @@ def turn_on(client: FlaskClient, clock: FixedClock) -> str:
     """Turn the second factor of the client's login on; its secret."""
     shown = re.search(r'id="secret">([A-Z2-7]{32})<', post(client, "/account/second-factor/propose").text)
     assert shown
-    answer = post(client, "/account/second-factor/confirm", code=code_of(shown[1], clock.now()))
+    answer = post(client, "/account/second-factor/confirm", password=PASSWORD, code=code_of(shown[1], clock.now()))
     assert (answer.status_code, answer.headers["Location"]) == (303, "/account")
     return shown[1]
 
@@ -183,7 +183,18 @@ def test_the_secret_is_shown_once_with_a_code_to_scan(client: FlaskClient, opera
 def test_a_wrong_code_does_not_turn_it_on(client: FlaskClient, operator: str, clock: FixedClock, db: Database) -> None:
     log_in(client, operator)
     post(client, "/account/second-factor/propose")
-    assert post(client, "/account/second-factor/confirm", code="123").status_code == 422
+    assert post(client, "/account/second-factor/confirm", password=PASSWORD, code="123").status_code == 422
+    client.post("/logout", data={"csrf_token": csrf_token(client, "/status")})
+    assert log_in(client, operator, to="/status").headers["Location"] == "/status"
+
+
+def test_an_open_browser_alone_does_not_turn_it_on(client: FlaskClient, operator: str, clock: FixedClock) -> None:
+    log_in(client, operator)
+    shown = re.search(r'id="secret">([A-Z2-7]{32})<', post(client, "/account/second-factor/propose").text)
+    assert shown
+    for password in ("", "wrong password"):
+        code = code_of(shown[1], clock.now())
+        assert post(client, "/account/second-factor/confirm", password=password, code=code).status_code == 422
     client.post("/logout", data={"csrf_token": csrf_token(client, "/status")})
     assert log_in(client, operator, to="/status").headers["Location"] == "/status"
 

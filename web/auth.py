@@ -7,6 +7,7 @@ then its cookie counts for nothing, and it needs no form token, because no brows
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import secrets
 import time
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from flask import Blueprint, Flask, current_app, g, redirect, render_template, request, session
+from flask.sessions import SecureCookieSessionInterface
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -23,8 +25,9 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from database import api_tokens, second_factors, users
+from database.engine import Cursor
 from database.users import User
-from web.headers import is_https
+from web.headers import cookie_prefix, is_https
 from web.passwords import hash_of_nobody, is_password_of
 from web.policy import api_token
 from web.safe_next import safe_next
@@ -55,6 +58,12 @@ AWAITED = "awaited"
 CODE_SECONDS = 300.0
 REFUSED = "That login and password do not match."
 TOO_MANY = "Too many attempts. Try again in {} minutes."
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Flask's signed cookies, by HMAC-SHA-256 instead of its SHA-1."""
+
+    digest_method = staticmethod(hashlib.sha256)
 
 
 class Login(UserMixin):  # type: ignore[misc]
@@ -121,12 +130,13 @@ def init_auth(app: Flask) -> None:
     """Sessions, cookies and CSRF for the app; the blueprint is registered by whoever builds it."""
     settings = _services_of(app).settings
     app.config.update(
-        SESSION_COOKIE_NAME=_cookie_name("signalbook", is_https(settings)),
+        SESSION_COOKIE_NAME=f"{cookie_prefix(settings)}signalbook",
         SESSION_COOKIE_SECURE=is_https(settings),
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
     )
+    app.session_interface = Sessions()
     manager = Callers()
     # Without its context processor, which would ask the database while the page about its absence is rendered.
     manager.init_app(app, add_context_processor=False)
@@ -146,9 +156,14 @@ def init_csrf(app: Flask) -> None:
 
 def load_login(cookie_id: str) -> Login | None:
     """The login of a cookie, if it is still good. Raises DatabaseUnavailableError."""
-    user_id, _, version = cookie_id.partition(":")
     with services().db.transaction() as cur:
-        user = users.get_user(cur, int(user_id))
+        return login_of(cur, cookie_id)
+
+
+def login_of(cur: Cursor, cookie_id: str) -> Login | None:
+    """The login that `get_id` gave this id, unless its sessions have ended since."""
+    user_id, _, version = cookie_id.partition(":")
+    user = users.get_user(cur, int(user_id))
     if user is None or not user.is_active or str(user.session_version) != version:
         return None
     return Login(user)
@@ -195,7 +210,10 @@ def log_out() -> ResponseReturnValue:
             users.end_sessions(cur, current_user.id)
         logout_user()
     session.clear()
-    return redirect("/login", 303)
+    response = redirect("/login", 303)
+    # What pages of the session left behind in this browser. Not the cookies: how a reader likes to look is no secret.
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
 
 
 def _find_user(name: str, password: str) -> User | None:
@@ -220,12 +238,11 @@ def start_session(user: User, target: str) -> Response:
     with services().db.transaction() as cur:
         users.record_login(cur, user.id, services().clock.now())
     response = redirect(target, 303)
-    secure = bool(current_app.config["SESSION_COOKIE_SECURE"])
     response.set_cookie(
-        _cookie_name("signalbook_browser", secure),
+        _browser_cookie(),
         _browser_signer().dumps([user.name, secrets.token_hex(8)]),
         max_age=BROWSER_LIFETIME,
-        secure=secure,
+        secure=is_https(services().settings),
         httponly=True,
         samesite="Lax",
     )
@@ -239,7 +256,7 @@ def _form(target: str, message: str = "", status: int = 200) -> tuple[str, int]:
 
 def _account_key(name: str) -> str:
     """What guesses at this name are counted under: the name, or this browser if the name has logged in with it."""
-    cookie = request.cookies.get(_cookie_name("signalbook_browser", current_app.config["SESSION_COOKIE_SECURE"]), "")
+    cookie = request.cookies.get(_browser_cookie(), "")
     try:
         known_name, browser = _browser_signer().loads(cookie, max_age=int(BROWSER_LIFETIME.total_seconds()))
     except (BadSignature, ValueError):
@@ -259,8 +276,13 @@ def address_key() -> str:
     return f"address {address}"
 
 
+def _browser_cookie() -> str:
+    return f"{cookie_prefix(services().settings)}signalbook_browser"
+
+
 def _browser_signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(str(current_app.secret_key), salt="known browser")
+    how = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+    return URLSafeTimedSerializer(str(current_app.secret_key), salt="known browser", signer_kwargs=how)
 
 
 def _check_origin() -> None:
@@ -270,11 +292,6 @@ def _check_origin() -> None:
         own = {request.host, urlsplit(services().settings.public_url or "").netloc}
         if urlsplit(origin).netloc not in own - {""}:
             raise CSRFError("The request came from another origin.")
-
-
-def _cookie_name(name: str, secure: bool) -> str:
-    """`__Host-` makes browsers insist on Secure, Path=/ and no Domain, so no neighbouring host can plant the cookie."""
-    return f"__Host-{name}" if secure else name
 
 
 def _services_of(app: Flask) -> Services:

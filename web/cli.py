@@ -29,7 +29,7 @@ generate_option = click.option("--generate", is_flag=True, help="Make a password
 def create(name: str, role: str, generate: bool, as_json: bool) -> None:
     """Create the login NAME."""
     with plain_errors():
-        password, is_made = _password(generate or as_json)
+        password, is_made = _password(name.lower(), generate or as_json)
         with services().db.transaction() as cur:
             user = users.add_user(cur, name=name.lower(), password_hash=hash_password(password), role=role)
             _note(cur, "create", user.name, role=role)
@@ -43,7 +43,7 @@ def create(name: str, role: str, generate: bool, as_json: bool) -> None:
 def passwd(name: str, generate: bool, as_json: bool) -> None:
     """Change the password of NAME and end its sessions."""
     with plain_errors():
-        password, is_made = _password(generate or as_json)
+        password, is_made = _password(name.lower(), generate or as_json)
         with services().db.transaction() as cur:
             users.set_password(cur, name=name.lower(), password_hash=hash_password(password))
             _note(cur, "passwd", name.lower())
@@ -97,8 +97,8 @@ def _set_active(name: str, is_active: bool, as_json: bool) -> None:
     _print_login("Activated" if is_active else "Deactivated", {"name": name, "is_active": is_active}, None, as_json)
 
 
-def _password(is_made: bool) -> tuple[str, bool]:
-    """(password, whether it was made here)."""
+def _password(name: str, is_made: bool) -> tuple[str, bool]:
+    """(password for the login `name`, whether it was made here)."""
     if not is_made:
         text = click.prompt(
             "Password (empty to have one made)",
@@ -108,7 +108,7 @@ def _password(is_made: bool) -> tuple[str, bool]:
             confirmation_prompt=True,
         )
         if text:
-            return check_new_password(text), False
+            return check_new_password(text, name), False
     return new_password(), True
 
 

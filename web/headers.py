@@ -11,6 +11,7 @@ from web.services import Services
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
+        "object-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self' data:",
@@ -38,6 +39,11 @@ STRICT_TRANSPORT_SECURITY = "max-age=31536000"
 def is_https(settings: Settings) -> bool:
     """True when the world reaches the service by https."""
     return (settings.public_url or "").startswith("https://")
+
+
+def cookie_prefix(settings: Settings) -> str:
+    """`__Host-` makes browsers insist on Secure, Path=/ and no Domain, so no neighbouring host can plant a cookie of ours."""
+    return "__Host-" if is_https(settings) else ""
 
 
 def security_headers(settings: Settings) -> dict[str, str]:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, current_app, g, redirect, render_template, request
 from flask_login import current_user
 
-from web.headers import is_https
+from web.headers import cookie_prefix, is_https
 from web.safe_next import safe_next
+from web.security.account import account
 from web.security.audit import audit
-from web.security.second_factor import account, code_login
+from web.security.second_factor import code_login
 from web.security.well_known import well_known
 from web.services import Check, services
 from web.serving import health, status_page
@@ -97,7 +98,7 @@ def save() -> ResponseReturnValue:
     for name, offered in CHOICES.items():
         if request.form.get(name) in offered:
             response.set_cookie(
-                f"view_{name}",
+                _cookie(name),
                 request.form[name],
                 max_age=PREFERENCE_LIFETIME,
                 secure=is_https(services().settings),
@@ -115,6 +116,7 @@ def page_context() -> dict[str, Any]:
     return {
         "login": current_user if is_known else None,
         "view": {name: _choice(name, offered) for name, offered in CHOICES.items()},
+        "cookies": cookie_prefix(found.settings),
         "parts": parts() if is_known else (),
         "is_demo": found.settings.demo,
         "database_away": database.status != "pass",
@@ -129,8 +131,12 @@ def parts() -> tuple[Part, ...]:
 
 
 def _choice(name: str, offered: tuple[str, ...]) -> str:
-    chosen = request.cookies.get(f"view_{name}", "")
+    chosen = request.cookies.get(_cookie(name), "")
     return chosen if chosen in offered else offered[0]
+
+
+def _cookie(name: str) -> str:
+    return f"{cookie_prefix(services().settings)}view_{name}"
 
 
 def _paths() -> set[str]:

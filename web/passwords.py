@@ -10,6 +10,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from core.errors import InvalidInputError, TryAgainError
+from web.security.obvious import is_obvious
 
 SHORTEST = 10
 LONGEST = 200
@@ -37,24 +38,28 @@ def is_password_of(password_hash: str | None, password: str) -> bool:
     expected = password_hash or hash_of_nobody()
     _take_turn()
     try:
-        matches = _HASHER.verify(expected, password[:LONGEST])
+        matches = _HASHER.verify(expected, password[:LONGEST])  # bounds the work; what is longer is no password of ours
     except (VerificationError, InvalidHashError):
         return False
     finally:
         _TURNS.release()
-    return matches and password_hash is not None
+    return matches and password_hash is not None and len(password) <= LONGEST
 
 
-def check_new_password(password: str) -> str:
-    """The password, if it may be used. Raises InvalidInputError."""
+def check_new_password(password: str, name: str) -> str:
+    """The password, if the login `name` may use it. Raises InvalidInputError."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise InvalidInputError(f"password: use {SHORTEST} to {LONGEST} characters", field="password")
+    if is_obvious(password, name):
+        raise InvalidInputError(
+            "password: is one of the first that would be guessed; use other words", field="password"
+        )
     return password
 
 
 def new_password() -> str:
-    """A random password of 120 bits."""
-    return secrets.token_urlsafe(15)
+    """A random password of 128 bits."""
+    return secrets.token_urlsafe(16)
 
 
 @cache

@@ -22,7 +22,7 @@ export function onKey(key, description, action) {
 /** Keep a choice in its cookie and show it at once. */
 function choose(name, value) {
   const secure = location.protocol === "https:" ? "; secure" : "";
-  document.cookie = `view_${name}=${value}; path=/; max-age=${YEAR_SECONDS}; samesite=lax${secure}`;
+  document.cookie = `${root.dataset.cookies}view_${name}=${value}; path=/; max-age=${YEAR_SECONDS}; samesite=lax${secure}`;
   root.dataset[name] = value;
   for (const button of document.querySelectorAll(`[data-preferences] button[name="${name}"]`)) {
     button.setAttribute("aria-pressed", String(button.value === value));

@@ -10,6 +10,7 @@ from flask_openapi3 import OpenAPI
 from playwright.sync_api import expect
 
 from tests.browser.conftest import DESKTOP, PHONE, Screen
+from tests.support_http import PASSWORD
 
 pytestmark = pytest.mark.browser
 
@@ -40,8 +41,10 @@ def test_from_a_password_to_a_second_factor(screen: Screen, app: OpenAPI, operat
     page.wait_for_load_state()
     assert not screen.scrolls_sideways()
     assert screen.violations() == []
-    page.get_by_label("Code").fill(pyotp.TOTP(secret).at(clock.now()))
-    page.get_by_role("button", name="Turn it on").click()
+    factor = page.get_by_role("region", name="Second factor")
+    factor.get_by_label("Code").fill(pyotp.TOTP(secret).at(clock.now()))
+    factor.get_by_label("Password").fill(PASSWORD)
+    factor.get_by_role("button", name="Turn it on").click()
     expect(page.get_by_text("On", exact=True)).to_be_visible()
     page.wait_for_load_state()
     assert screen.violations() == []
@@ -56,3 +59,18 @@ def test_from_a_password_to_a_second_factor(screen: Screen, app: OpenAPI, operat
     page.wait_for_load_state()
     assert not screen.scrolls_sideways()
     assert screen.violations() == []
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_another_password(screen: Screen, operator: str, size: dict[str, int]) -> None:
+    screen.page.set_viewport_size(size)  # type: ignore[arg-type]
+    page = screen.log_in(to="/account")
+    for new, said in (("signalbook2025", "would be guessed"), ("blue lantern over the bay", "is changed")):
+        page.get_by_label("Present password").fill(PASSWORD)
+        page.get_by_label("New password, 10 to 200 characters").fill(new)
+        page.get_by_label("New password once more").fill(new)
+        page.get_by_role("button", name="Change it").click()
+        expect(page.get_by_text(said)).to_be_visible()
+        page.wait_for_load_state()
+        assert not screen.scrolls_sideways()
+        assert screen.violations() == []

@@ -19,7 +19,7 @@ TOKEN = "token-of-the-connection-tests"
 PATH = f"/api/automated-signals/webhook/{TOKEN}"
 HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: hidden\r\nConnection: close\r\n\r\n"
 POST = f"POST {PATH} HTTP/1.1\r\nHost: here\r\n".encode()
-EARLY_LEAVERS = 300
+EARLY_LEAVERS = 1_000
 STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
 
 TRANSFER_ENCODINGS = (

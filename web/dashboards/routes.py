@@ -21,7 +21,7 @@ from database.storable import without_nul
 from web.dashboards import columns, export, facts, life, presenting, pulse, query
 from web.dashboards.flags import Flag, explain, explained
 from web.dashboards.query import ListQuery
-from web.headers import is_https
+from web.headers import cookie_prefix, is_https
 from web.safe_next import safe_next
 from web.services import services
 
@@ -63,7 +63,7 @@ def signals_page() -> str:
         rows=shown,
         streams=streams,
         next_page=wanted.address(after=after) if after else None,
-        columns=columns.shown(wanted.view.name, request.cookies.get(columns.COOKIE, "")),
+        columns=columns.shown(wanted.view.name, request.cookies.get(_columns_cookie(), "")),
         all_columns=columns.COLUMNS,
         alignment=columns.alignment,
         sessions=SESSIONS,
@@ -127,7 +127,7 @@ def save_columns() -> ResponseReturnValue:
     response = redirect(safe_next(request.form.get("next")), 303)
     chosen = request.form.getlist("column") if "all" not in request.form else []
     response.set_cookie(
-        columns.COOKIE,
+        _columns_cookie(),
         columns.cookie_of(chosen) if chosen else "",
         max_age=PREFERENCE_LIFETIME,
         secure=is_https(services().settings),
@@ -135,6 +135,10 @@ def save_columns() -> ResponseReturnValue:
         samesite="Lax",
     )
     return response
+
+
+def _columns_cookie() -> str:
+    return cookie_prefix(services().settings) + columns.COOKIE
 
 
 @blueprint.get("/automated-signals/<trade_id>")

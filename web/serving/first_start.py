@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from collections.abc import Callable
 
 from core.settings import Settings
 from database import tokens, users
 from database.engine import Cursor, Database
-from web.passwords import hash_password
+from web.passwords import hash_password, new_password
+from web.security.obvious import is_obvious
 
 ADMIN = "admin"
 
@@ -30,9 +30,11 @@ def first_start(db: Database, settings: Settings) -> None:
     with db.transaction() as cur:
         tokens.lock_first_start(cur)
         if not users.list_users(cur):
-            password = settings.admin_password or secrets.token_urlsafe(12)
+            password = settings.admin_password or new_password()
             users.add_user(cur, name=ADMIN, password_hash=hash_password(password), role="operator")
             said.append(f"login:          {ADMIN} / {'(ADMIN_PASSWORD)' if settings.admin_password else password}")
+            if is_obvious(password, ADMIN):
+                said.append("                ADMIN_PASSWORD is easy to guess; change the password under /account")
         said += _first_token(cur, settings)
     if said:
         base = settings.public_url or f"http://{settings.host}:{settings.port}"

@@ -8,17 +8,19 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Collection, MutableMapping
+from collections.abc import Collection, Iterator, MutableMapping
 from logging.handlers import RotatingFileHandler
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 
-from core.settings import Settings
+from core.settings import SETTINGS, Settings
 
 LOG_FILE_BYTES = 20 * 1024 * 1024
 LOG_FILE_COUNT = 5
 MASK = "***"
+SHORTEST_SECRET = 8  # masking less would tear words apart
 _URL_PASSWORD = re.compile(r"(://[^:/\s@]*:)[^@\s]+@")
 _URL_TOKEN = re.compile(r"((?:access_token|token|secret)=|/webhook/)[^&\s\"']+", re.IGNORECASE)
 NOISY = ("apscheduler", "alembic", "waitress", "werkzeug", "SignalRCoreClient", "sqlalchemy", "httpx", "urllib3")
@@ -55,9 +57,19 @@ class Redactor:
 REDACTOR = Redactor()
 
 
+def secrets_of(settings: Settings) -> Iterator[str]:
+    """What must stand in no log line: every secret setting, of a database's address its password alone."""
+    for setting in SETTINGS:
+        value = getattr(settings, setting.name.lower()) if setting.secret else None
+        for text in value if isinstance(value, tuple) else (value,):
+            secret = urlsplit(text).password if text and text.startswith("postgresql") else text
+            if secret and len(secret) >= SHORTEST_SECRET:
+                yield secret
+
+
 def init_logging(settings: Settings) -> None:
     """Send every logger's lines through one JSON renderer to standard output, and to LOG_FILE where set."""
-    REDACTOR.add(settings.secret_key, settings.webhook_token, settings.admin_password, settings.metrics_token)
+    REDACTOR.add(*secrets_of(settings))
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
