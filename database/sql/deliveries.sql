@@ -89,9 +89,10 @@ ORDER BY received_at DESC, id DESC
 LIMIT 1;
 
 -- name: count_fires
--- How many alerts of each stream came since an instant; the same bytes sent again are one alert.
+-- How many alerts of each stream came since an instant; the same bytes sent again are one alert, a test is none.
 SELECT stream, count(*) AS fires FROM telemetry_automated_signals_log
 WHERE stream = ANY(%(streams)s) AND source = 'webhook' AND duplicate_of IS NULL AND received_at > %(since)s
+  AND content_type IS DISTINCT FROM 'application/json; signalbook=test'
 GROUP BY stream;
 
 -- name: first_delivery_since

@@ -45,6 +45,8 @@ COLUMNS = (
     "last_kind",
     "last_received_at",
     "flags",
+    "health_score",
+    "gaps",
 )
 _RUNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
