@@ -16,6 +16,7 @@ from prometheus_client import Gauge
 from core.clock import Clock
 from core.errors import InvalidInputError
 from web.live.hub import Client, Hub
+from web.live.unchanged import init_unchanged
 from web.services import Services, services
 
 blueprint = APIBlueprint("live", __name__, abp_tags=[Tag(name="live")])
@@ -30,8 +31,9 @@ OPEN = Gauge("signalbook_streams_open", "Event streams that are open now")
 
 
 def init_live(app: Flask) -> None:
-    """Give the app its hub."""
+    """Give the app its hub, and its pages a cheap answer for those that ask instead of listening."""
     app.extensions["signalbook.hub"] = Hub()
+    init_unchanged(app)
 
 
 def channels(app: Flask) -> dict[str, Callable[[str], None]]:
