@@ -80,6 +80,13 @@ SELECT id, received_at, stored_at, stream, source, status, dialect, content_type
 FROM telemetry_automated_signals_log
 WHERE id = %(id)s;
 
+-- name: list_of_receipts
+-- The deliveries of some receipts with their bytes, newest first.
+SELECT id, receipt_id, received_at, source, raw_body
+FROM telemetry_automated_signals_log
+WHERE receipt_id = ANY(%(receipt_ids)s::uuid[])
+ORDER BY received_at DESC, id DESC;
+
 -- name: last_delivery
 -- The newest delivery of a stream, for "last alert". What the test button of /connect sends proves nothing of TradingView.
 SELECT id, received_at, stored_at, status, dialect

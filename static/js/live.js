@@ -89,7 +89,10 @@ export function keepLive(seconds, apply) {
 export function patchParts(page) {
   for (const part of document.querySelectorAll("[data-part]")) {
     const fresh = page.querySelector(`[data-part="${part.dataset.part}"]`);
-    if (fresh && !isSame(part, fresh)) part.replaceChildren(...fresh.childNodes);
+    if (!fresh || isSame(part, fresh)) continue;
+    const unfolded = new Set([...part.querySelectorAll("details[data-key][open]")].map((each) => each.dataset.key));
+    part.replaceChildren(...fresh.childNodes);
+    for (const each of part.querySelectorAll("details[data-key]")) each.open = unfolded.has(each.dataset.key);
   }
 }
 
@@ -98,6 +101,7 @@ export function isSame(one, other) {
   const [ours, theirs] = [one.cloneNode(true), other.cloneNode(true)];
   for (const copy of [ours, theirs]) {
     copy.querySelectorAll("time").forEach((time) => time.removeAttribute("title"));
+    copy.querySelectorAll("details[data-key]").forEach((each) => each.removeAttribute("open"));
     copy.querySelectorAll("[data-freshness]").forEach((note) => note.replaceChildren());
     copy.removeAttribute("aria-selected");
   }
