@@ -11,6 +11,7 @@ from core.errors import NotFoundError
 from core.records import Timeframe, Unit
 from database import bars, events, states
 from database.engine import Cursor
+from web.dashboards.answers.figures import ChartAnswer
 from web.dashboards.api import answer, signals_api
 from web.dashboards.payloads import StreamQuery, TradePath
 from web.dashboards.presenting import tick_of
@@ -23,7 +24,11 @@ AROUND = timedelta(hours=1)
 MINUTE = Timeframe(Unit.MINUTE, 1)
 
 
-@signals_api.get("/trade/<trade_id>/chart", summary="Candles around a trade, its levels, markers and paths in R")
+@signals_api.get(
+    "/trade/<trade_id>/chart",
+    summary="Candles around a trade, its levels, markers and paths in R",
+    responses={200: ChartAnswer},
+)
 def trade_chart(path: TradePath, query: StreamQuery) -> Response:
     """`bars` is null where none are stored, and `no_bars` says why. Where several streams know the id, name one."""
     with services().reads.transaction() as cur:
