@@ -83,7 +83,7 @@ def test_gaps_and_their_repairs_stand_with_source_and_confidence(reader: FlaskCl
     assert "MFE update overdue 2025-12-10 09:31 EST open" in said
     assert "MAE unknown 2025-12-10 09:31 EST 2025-12-10 09:35 EST gap filled mfe mae" in said
     assert said.index("MFE update overdue 2") < said.index("MAE unknown 2")  # what is open comes first
-    assert "Excursions filled 2025-12-10 09:31 EST mae_global_r: mae −0.5 reconciled 80.0% own bars" in said
+    assert "Excursions filled 2025-12-10 09:31 EST mae global r: mae −0.5 reconciled 80.0% own bars" in said
     assert "gap detected" not in said
 
 
@@ -114,5 +114,7 @@ def test_a_change_is_told_in_a_few_words() -> None:
     )  # fmt: skip
     (told,) = evidence.repairs([row])
     assert (told.words, told.change, told.source, told.reason) == ("Facts filled", "session: NY AM, —", "", "")
+    row.new_value = "2025-12-10T14:31:00+00:00"
+    assert evidence.repairs([row])[0].change == "session: 2025-12-10 14:31 UTC"
     row.old_value, row.field = -1, None
     assert evidence.repairs([row])[0].change.startswith("−1 → ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from web.dashboards.presenting import gap_word
 from web.format import MINUS
 
 MOST_BODIES = 40
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d.*(Z|\+00:00)$")
 ACTION_WORDS = {
     "gap_filled_mfe_mae": "Excursions filled",
     "gap_filled_metadata": "Facts filled",
@@ -122,7 +124,7 @@ def repairs(rows: Iterable[Any]) -> list[Repair]:
 def _change(row: Any) -> str:
     new = _text(row.new_value)
     change = f"{_text(row.old_value)} → {new}" if row.old_value is not None else new
-    return f"{row.field}: {change}" if row.field else change
+    return f"{row.field.replace('_', ' ')}: {change}" if row.field else change
 
 
 def _text(value: Any) -> str:
@@ -133,4 +135,6 @@ def _text(value: Any) -> str:
         return ", ".join(map(_text, value)) or "—"
     if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
         return f"{MINUS}{abs(value)}"
+    if isinstance(value, str) and INSTANT.match(value):
+        return f"{value[:10]} {value[11:16]} UTC"
     return "—" if value is None else str(value)
