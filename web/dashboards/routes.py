@@ -20,7 +20,7 @@ from database.states import Place
 from web.dashboards import columns, export, facts, life, presenting, pulse, query
 from web.dashboards.flags import Flag, explain, explained
 from web.dashboards.query import ListQuery
-from web.dashboards.trade.gather import gather_evidence
+from web.dashboards.trade.gather import gather_evidence, gather_outline
 from web.headers import is_https
 from web.safe_next import safe_next
 from web.services import services
@@ -154,7 +154,7 @@ def signal_page(trade_id: str) -> ResponseReturnValue:
         state = found[0]
         happened = events.list_events(cur, state.stream, trade_id)
         lines = list(life.folded(happened, is_whole=is_whole))
-        rests_on = gather_evidence(cur, state, lines)
+        rests_on = gather_evidence(cur, state, lines) | gather_outline(cur, state, happened)
         neighbours = states.get_neighbours(cur, state)
         streams = states.list_streams(cur)
     return render_template(
