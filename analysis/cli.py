@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import datetime
 from typing import cast
@@ -14,14 +13,13 @@ from flask.cli import AppGroup
 from analysis import series
 from analysis.coordination.coordinator import coordinate
 from analysis.parts import Analysis
-from core.errors import SignalbookError
 from core.records import Timeframe
 from core.timezones import require_aware, to_utc
 from database import analysis as store
 from database.analysis import END
+from database.command_line import json_option, plain_errors, say
 
 analysis_commands = AppGroup("analysis", help="Analyse bars, or begin anew.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 class Instant(click.ParamType[datetime]):
@@ -53,7 +51,7 @@ def run_command(start: datetime | None, end: datetime | None, as_json: bool) -> 
     """Analyse every series of bars now. Safe to stop and to repeat, also while the service runs."""
     told = parts()
     signals = taken_back = decisions = 0
-    try:
+    with plain_errors():
         with told.db.transaction() as cur:
             found = store.list_series(cur)
         with click.progressbar(found, label="series", file=sys.stderr, hidden=as_json) as progress:
@@ -69,9 +67,7 @@ def run_command(start: datetime | None, end: datetime | None, as_json: bool) -> 
         while not is_done:
             decided = coordinate(told.db, told.plan.rules)
             decisions, is_done = decisions + decided.stored, decided.is_done
-    except SignalbookError as error:
-        raise click.ClickException(error.message) from None
-    _say({"series": len(found), "signals": signals, "taken_back": taken_back, "coordinated": decisions}, as_json)
+    say({"series": len(found), "signals": signals, "taken_back": taken_back, "coordinated": decisions}, as_json)
 
 
 @analysis_commands.command("reset")
@@ -81,7 +77,7 @@ def reset_command(analyzer: str, as_json: bool) -> None:
     """Forget all that ANALYZER has found, coordinated signals on it included; `run` or the service finds it anew."""
     told = parts()
     signals = 0
-    try:
+    with plain_errors():
         with told.db.transaction() as cur:
             watched = store.list_watched(cur, analyzer)
         if not watched and analyzer not in {watch.analyzer_id for watch in told.plan.watches}:
@@ -91,10 +87,4 @@ def reset_command(analyzer: str, as_json: bool) -> None:
                 with told.db.transaction(statement_timeout_ms=series.LONG_MS) as cur:
                     signals += store.reset_series(cur, each)
                     store.note_change(cur, each.contract_id, Timeframe.parse(each.timeframe), END)
-    except SignalbookError as error:
-        raise click.ClickException(error.message) from None
-    _say({"analyzer": analyzer, "series": len(watched), "signals": signals}, as_json)
-
-
-def _say(found: dict[str, object], as_json: bool) -> None:
-    click.echo(json.dumps(found) if as_json else ", ".join(f"{name} {value}" for name, value in found.items()))
+    say({"analyzer": analyzer, "series": len(watched), "signals": signals}, as_json)

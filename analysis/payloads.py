@@ -8,10 +8,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from database.analysis import Choice
+from database.storable import NO_NUL
 
 MAX_ROWS = 1_000
 PLACE = r"^\d{1,17}-\d{1,18}$"
-NO_NUL = r"^[^\x00]*$"
 
 
 class _Page(BaseModel):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from core.records import Timeframe, Unit, microseconds
@@ -35,9 +34,20 @@ def lag_seconds(row: Any) -> float:
     return float((row.known_at - row.at).total_seconds())
 
 
-def place_of(at: datetime, row_id: int) -> str:
-    """The cursor after a row."""
-    return f"{microseconds(at)}-{row_id}"
+def place_of_signal(row: Any) -> str:
+    """The cursor after a detected signal."""
+    return f"{microseconds(row.known_at)}-{row.signal_id}"
+
+
+def place_of_decision(row: Any) -> str:
+    """The cursor after a coordinated signal."""
+    return f"{microseconds(row.decided_at)}-{row.coordinated_id}"
+
+
+def page_of(rows: Sequence[Any], size: int, place_of: Callable[[Any], str]) -> tuple[Sequence[Any], str | None]:
+    """(the rows of a page, the cursor of the next one; None on the last) of what was read: one row more than a page."""
+    shown = rows[:size]
+    return shown, place_of(shown[-1]) if len(rows) > len(shown) else None
 
 
 def signal_json(row: Any) -> dict[str, Any]:

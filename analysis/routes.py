@@ -48,8 +48,7 @@ def list_signals(query: SignalsQuery) -> Response:
     """Signals that stand; those that corrected bars took back are left out. `next_cursor` is null on the last page."""
     with parts().db.transaction() as cur:
         rows = store.list_signals(cur, query.choice, query.limit + 1)
-    shown = rows[: query.limit]
-    place = presenting.place_of(shown[-1].known_at, shown[-1].signal_id) if len(rows) > len(shown) else None
+    shown, place = presenting.page_of(rows, query.limit, presenting.place_of_signal)
     return _answer(signals=[presenting.signal_json(row) for row in shown], count=len(shown), next_cursor=place)
 
 
@@ -58,8 +57,7 @@ def list_coordinated(query: CoordinatedQuery) -> Response:
     """Decisions that stand, with the signals that confirmed them."""
     with parts().db.transaction() as cur:
         rows = store.list_coordinated(cur, query.choice, query.limit + 1)
-    shown = rows[: query.limit]
-    place = presenting.place_of(shown[-1].decided_at, shown[-1].coordinated_id) if len(rows) > len(shown) else None
+    shown, place = presenting.page_of(rows, query.limit, presenting.place_of_decision)
     return _answer(coordinated=[presenting.coordinated_json(row) for row in shown], count=len(shown), next_cursor=place)
 
 
@@ -91,16 +89,18 @@ def analysis_page() -> str:
         contracts = bars.list_contracts(cur)
         states = store.list_states(cur)
         decisions = {row.contract_id: row for row in store.list_last_decisions(cur)}
-        is_detected = query.view == "detected"
-        rows = (store.list_signals if is_detected else store.list_coordinated)(cur, query.choice, ROWS + 1)
-    shown = rows[:ROWS]
+        if query.view == "detected":
+            rows, place_of = store.list_signals(cur, query.choice, ROWS + 1), presenting.place_of_signal
+        else:
+            rows, place_of = store.list_coordinated(cur, query.choice, ROWS + 1), presenting.place_of_decision
+    shown, place = presenting.page_of(rows, ROWS, place_of)
     frames, matrix = presenting.matrix(states, parts().plan.watches[0].analyzer_id if parts().plan.watches else "")
     return render_template(
         "analysis.html", query=query, rows=shown, frames=frames, matrix=matrix, decisions=decisions,
         contracts=sorted({row.contract_id for row in states}), names=presenting.names_of(contracts),
         ticks=presenting.ticks_of(contracts), timeframes=_timeframes(states),
         analyzers=sorted({row.analyzer_id for row in states}), rules=[rule.name for rule in parts().plan.rules],
-        presenting=presenting, address=_address, older=_older(query, rows, shown),
+        presenting=presenting, address=_address, older=place and _address(query, before=place),
     )  # fmt: skip
 
 
@@ -114,16 +114,6 @@ def _page_query() -> PageQuery:
 
 def _timeframes(states: list[Any]) -> list[str]:
     return presenting.in_order({row.timeframe for row in states})
-
-
-def _older(query: PageQuery, rows: list[Any], shown: list[Any]) -> str | None:
-    """The address of the next page; None on the last."""
-    if len(rows) == len(shown):
-        return None
-    last = shown[-1]
-    if query.view == "detected":
-        return _address(query, before=presenting.place_of(last.known_at, last.signal_id))
-    return _address(query, before=presenting.place_of(last.decided_at, last.coordinated_id))
 
 
 def _address(query: PageQuery, **changes: str) -> str:

@@ -11,22 +11,19 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import psycopg2
-
 from analysis import series
 from analysis.config import Plan
 from analysis.coordination import coordinator
-from core.errors import DatabaseUnavailableError, SignalbookError
+from core.errors import SignalbookError
 from core.records import Timeframe
 from database import analysis as store
-from database.engine import Database
+from database.engine import DATABASE_ERRORS, Database
 from database.notify import Listener
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2.0
 LOOK_SECONDS = 30.0
-DATABASE_ERRORS = (DatabaseUnavailableError, psycopg2.Error)
 
 
 @dataclass(slots=True)

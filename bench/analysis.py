@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from analysis.analyzer import fold
 from analysis.config import parse_plan
 from analysis.trend.machine import TrendAnalyzer
 from analysis.worker import Analyst
-from bench.ticks import database
+from bench.support.database import database
+from bench.support.figures import print_figure
 from core.records import Bar, Timeframe
 from database import bars as bar_store
 from database.engine import Database
@@ -45,11 +47,7 @@ PLAN = parse_plan(
     }
 )
 
-
-def report(name: str, value: float, unit: str, target: str) -> None:
-    """One figure, for machines and for people."""
-    print(json.dumps({"bench": "analysis", "name": name, "value": round(value, 3), "unit": unit, "target": target}))
-    print(f"{name}: {value:,.2f} {unit} (target {target})")
+report = partial(print_figure, "analysis")
 
 
 def walk(count: int, timeframe: str = "1m") -> list[Bar]:

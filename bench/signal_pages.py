@@ -10,19 +10,17 @@ import json
 import re
 import statistics
 import time
-from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from flask.testing import FlaskClient
 
+from bench.support.database import database, settle
 from core.clock import SystemClock
 from core.settings import load_settings
-from database import migrate, users
-from database.embedded import EmbeddedServer
+from database import users
 from database.engine import Database
 from database.states import Selection
-from tests.support_postgres import public_directory
 from web.dashboards.analytics.gather import Question, Reports
 from web.passwords import hash_password
 from web_server import create_app
@@ -83,10 +81,7 @@ def fill(db: Database) -> None:
     with db.transaction(statement_timeout_ms=0) as cur:
         cur.execute(FILL, {"signals": SIGNALS})
         users.add_user(cur, name="ann", password_hash=hash_password(PASSWORD), role="operator")
-    with closing(db.direct("bench", statement_timeout_ms=0)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cur:
-            cur.execute("VACUUM ANALYZE")
+    settle(db)
 
 
 def log_in(client: FlaskClient) -> None:
@@ -125,13 +120,7 @@ def say(name: str, times: list[float], target_ms: int | None) -> None:
 
 
 def main() -> None:
-    with (
-        TemporaryDirectory() as data,
-        public_directory() as base,
-        EmbeddedServer(base / "var", run_dir=base / "run") as server,
-    ):
-        db = Database(server.url)
-        migrate.upgrade(db)
+    with TemporaryDirectory() as data, database() as db:
         fill(db)
         client = create_app(load_settings({"DATA_DIR": str(Path(data)), "TESTING": "1"}), db).test_client()
         log_in(client)
@@ -140,7 +129,6 @@ def main() -> None:
             say(name, measure(client, path), TARGET_MS)
         question = Question(("main",), Selection())
         say("analytics, computed", computing(db, question), None)
-        db.close()
 
 
 if __name__ == "__main__":

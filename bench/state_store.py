@@ -6,25 +6,22 @@ for each figure.
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from functools import partial
 
+from bench.support.database import embedded_server, migrated_database, settle
+from bench.support.figures import print_figure
 from core.ids import uuid7
-from database import deliveries, migrate, states
-from database.embedded import EmbeddedServer
+from database import deliveries, states
 from database.engine import Database
 from simulator.alert_stream import Faults, generate
 from telemetry.history.rebuild import rebuild
 from telemetry.journal.record import Record
 from telemetry.prepare import prepare
 from telemetry.projection import project
-from tests.support_postgres import fresh_database
 
 START = datetime(2025, 12, 8, 0, 0, tzinfo=UTC)
 REBUILD_TARGET = 10_000
@@ -48,20 +45,7 @@ SELECT 'main', 'T' || n, 'MFE_UPDATE', md5(n || '/' || m), %(start)s::timestampt
 FROM generate_series(1, %(signals)s) AS n, generate_series(1, %(each)s) AS m
 """
 
-
-@contextmanager
-def database(server: str) -> Iterator[Database]:
-    """A migrated database of its own."""
-    with fresh_database(server) as url:
-        db = Database(url)
-        migrate.upgrade(db)
-        yield db
-        db.close()
-
-
-def report(name: str, figure: float, unit: str, target: str) -> None:
-    print(json.dumps({"bench": "state", "figure": name, "value": round(figure, 3), "unit": unit, "target": target}))
-    print(f"  {name}: {figure:,.3f} {unit} (target {target})")
+report = partial(print_figure, "state")
 
 
 def median_ms(run: Callable[[], object]) -> float:
@@ -101,11 +85,7 @@ def fill(db: Database, signals: int) -> None:
     with db.transaction(statement_timeout_ms=0) as cur:
         cur.execute(FILL_STATES, {"start": START, "signals": signals})
         cur.execute(FILL_EVENTS, {"start": START, "signals": signals, "each": EVENTS_A_SIGNAL})
-    connection = db.direct("bench", statement_timeout_ms=0)
-    connection.autocommit = True
-    with connection.cursor() as cur:
-        cur.execute("VACUUM ANALYZE")
-    connection.close()
+    settle(db)
 
 
 def bench_lists(small: Database, large: Database) -> None:
@@ -139,16 +119,13 @@ def bench_lists(small: Database, large: Database) -> None:
 
 
 def main() -> None:
-    with TemporaryDirectory(prefix="signalbook-bench-") as folder:
-        base = Path(folder)
-        base.chmod(0o755)
-        with EmbeddedServer(base / "var", run_dir=base / "run") as server:
-            with database(server.url) as db:
-                bench_rebuild(db)
-            with database(server.url) as small, database(server.url) as large:
-                fill(small, SMALL)
-                fill(large, LARGE)
-                bench_lists(small, large)
+    with embedded_server() as server:
+        with migrated_database(server) as db:
+            bench_rebuild(db)
+        with migrated_database(server) as small, migrated_database(server) as large:
+            fill(small, SMALL)
+            fill(large, LARGE)
+            bench_lists(small, large)
 
 
 if __name__ == "__main__":

@@ -6,24 +6,23 @@ to read for each figure.
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from functools import partial
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg2
 import psycopg2.extras
 
+from bench.support.database import embedded_server, migrated_database, settle
+from bench.support.figures import print_figure
 from core.settings import load_settings
 from core.trading_calendar import cme_equity_calendar
-from database import migrate, sync
-from database.embedded import EmbeddedServer
+from database import sync
 from database.engine import Database
 from database.event_rows import event_of
 from database.events import append_events
@@ -32,7 +31,6 @@ from hybrid_sync.cycle import run_cycle
 from hybrid_sync.gaps import judge, last_due
 from hybrid_sync.healing.evidence import FOLLOWED_FOR
 from hybrid_sync.healing.excursions import Followed, Range, walk
-from tests.support_postgres import fresh_database
 from tests.support_sync import deliver, store_bars, without, world
 
 START = datetime(2025, 12, 8, 0, 0, tzinfo=UTC)
@@ -69,20 +67,7 @@ SELECT stream, trade_id, exit_at FROM trade_states
 """
 SCANNED = "INSERT INTO sync_cycles (started_at, finished_at, scanned_until) VALUES (now(), now(), now())"
 
-
-@contextmanager
-def database(server: str) -> Iterator[Database]:
-    """A migrated database of its own."""
-    with fresh_database(server) as url:
-        db = Database(url)
-        migrate.upgrade(db)
-        yield db
-        db.close()
-
-
-def report(name: str, figure: float, unit: str, target: str) -> None:
-    print(json.dumps({"bench": "sync", "figure": name, "value": round(figure, 3), "unit": unit, "target": target}))
-    print(f"  {name}: {figure:,.3f} {unit} (target {target})")
+report = partial(print_figure, "sync")
 
 
 def seconds_of(run: Callable[[], object]) -> float:
@@ -99,11 +84,7 @@ def fill(db: Database) -> None:
         cur.execute(FILL_EVENTS, {"start": START, "signals": SIGNALS})
         cur.execute(HEALTH)
         cur.execute(SCANNED)
-    connection = db.direct("bench", statement_timeout_ms=0)
-    connection.autocommit = True
-    with connection.cursor() as cur:
-        cur.execute("VACUUM ANALYZE")
-    connection.close()
+    settle(db)
 
 
 def bench_scan(db: Database) -> None:
@@ -149,7 +130,7 @@ def bench_reconcile(server: str) -> None:
     for number in range(PAIRS):
         found = world(seed=11 + number, minutes=1_300, start=START + timedelta(days=1))
         arrived, _lost = without(found.alerts, {"MFE_UPDATE_BATCH": 0.1, "EXIT_SL": 0.5, "EXIT_STOP_LOSS": 0.5})
-        with database(server) as db:
+        with migrated_database(server) as db:
             deliver(db, arrived)
             store_bars(db, found)
             with db.transaction() as cur:
@@ -211,15 +192,12 @@ def bench_healing() -> None:
 
 def main() -> None:
     bench_healing()
-    with TemporaryDirectory(prefix="signalbook-bench-") as folder:
-        base = Path(folder)
-        base.chmod(0o755)
-        with EmbeddedServer(base / "var", run_dir=base / "run") as server:
-            with database(server.url) as db:
-                fill(db)
-                bench_scan(db)
-                bench_idle_cycle(db)
-            bench_reconcile(server.url)
+    with embedded_server() as server:
+        with migrated_database(server) as db:
+            fill(db)
+            bench_scan(db)
+            bench_idle_cycle(db)
+        bench_reconcile(server)
 
 
 if __name__ == "__main__":

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import gc
 import importlib
-import json
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from functools import partial
 from typing import Any
 
+from bench.support.database import database
+from bench.support.figures import print_figure
 from core.records import Bar, Tick, Timeframe, microseconds
 from core.trading_calendar import cme_equity_calendar
-from database import bars, migrate
-from database.embedded import EmbeddedServer
+from database import bars
 from database.engine import Database
 from ingestion.bars.aggregator import OHLCBarAggregator
 
@@ -35,11 +33,7 @@ TEN = (*FIVE, "2m", "10m", "30m", "2h", "1d")
 BATCH = 100
 MINUTE = Timeframe.parse("1m")
 
-
-def report(name: str, value: float, unit: str, target: str) -> None:
-    """One figure, for machines and for people."""
-    print(json.dumps({"bench": "ticks", "name": name, "value": round(value, 3), "unit": unit, "target": target}))
-    print(f"{name}: {value:,.2f} {unit} (target {target})")
+report = partial(print_figure, "ticks")
 
 
 def some_ticks() -> list[Tick]:
@@ -185,18 +179,6 @@ def bench_store(db: Database) -> None:
     _, _, ratio = pairs(together, one_by_one)
     report("bar flush over one row per commit", ratio, "x", ">= 3")
     report("history import", 20_000 / statistics.median(history() for _ in range(PAIRS)), "bars/s", ">= 50,000")
-
-
-@contextmanager
-def database() -> Iterator[Database]:
-    with TemporaryDirectory(prefix="signalbook-bench-") as folder:
-        base = Path(folder)
-        base.chmod(0o755)
-        with EmbeddedServer(base / "var", run_dir=base / "run") as server:
-            db = Database(server.url)
-            migrate.upgrade(db)
-            yield db
-            db.close()
 
 
 def main() -> None:

@@ -27,7 +27,8 @@ from signalrcore.protocol.json_hub_protocol import JsonHubProtocol
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
-from bench.ticks import FIVE, START, database, report, some_ticks
+from bench.support.database import database
+from bench.ticks import FIVE, START, report, some_ticks
 from core.clock import Clock, SystemClock
 from core.records import Tick, Timeframe, from_microseconds, microseconds
 from core.trading_calendar import cme_equity_calendar

@@ -33,9 +33,6 @@ class Kind(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-ONE_SHOT_KINDS = frozenset(Kind) - {Kind.MFE_UPDATE}
-
-
 class Source(StrEnum):
     """Where a fact comes from, best first; `rank` orders them."""
 

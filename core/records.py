@@ -128,11 +128,12 @@ def replaces(new: Bar, held: Bar) -> bool:
     if provenance_rank(new) != provenance_rank(held):
         return provenance_rank(new) > provenance_rank(held)
     if provenance_rank(new) > _RANKS["live"]:
-        return _values(new) != _values(held)
+        return values_of(new) != values_of(held)
     return (new.revision, new.tick_count) > (held.revision, held.tick_count)
 
 
-def _values(bar: Bar) -> tuple[object, ...]:
+def values_of(bar: Bar) -> tuple[Decimal, Decimal, Decimal, Decimal, int]:
+    """What a correction may change: open, high, low and close in points, and the volume in contracts."""
     return bar.open, bar.high, bar.low, bar.close, bar.volume
 
 

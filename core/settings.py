@@ -368,11 +368,6 @@ class Settings:
     """The section of that name in config/settings.yaml, as it stands there."""
 
     @property
-    def is_embedded(self) -> bool:
-        """True when the service runs its own PostgreSQL."""
-        return self.database_url is None
-
-    @property
     def wave_url(self) -> str | None:
         """The signal server; None: the wave feed is off. A demo has the simulator's on its usual port."""
         return self.signal_ws_url or ("ws://127.0.0.1:8765" if self.demo else None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 import pytz
 from pytz.tzinfo import DstTzInfo
@@ -58,6 +59,7 @@ def to_utc(instant: datetime) -> datetime:
     return require_aware(instant).astimezone(UTC)
 
 
+@lru_cache(maxsize=4096)  # one alert asks for the same few instants many times over
 def to_new_york(instant: datetime) -> datetime:
     """The instant on the New York clock, aware. ValueError for a naive datetime."""
     return require_aware(instant).astimezone(NEW_YORK)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Any
 
@@ -10,15 +9,14 @@ from core.errors import InvalidInputError, NotFoundError
 from database.engine import Cursor
 from database.queries import queries
 from database.tokens import hash_token
-from database.users import ROLES
+from database.users import NAME, ROLES
 
 SQL = queries("api_tokens")
-_NAME = re.compile(r"[0-9a-z_.@-]{1,64}")
 
 
 def add_token(cur: Cursor, *, token: str, role: str, name: str, created_by: str) -> int:
     """Store a token's hash; its id. Raises InvalidInputError for a bad name or role."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise InvalidInputError("name: use up to 64 of a-z, 0-9, _ . @ -", field="name")
     if role not in ROLES:
         raise InvalidInputError("role: must be one of " + ", ".join(ROLES), field="role")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 import click
 from flask import current_app
@@ -12,10 +11,10 @@ from flask.cli import AppGroup
 from sqlalchemy.engine import make_url
 
 from database import bars, migrate, verify
+from database.command_line import json_option, say
 from database.engine import Database
 
 db_commands = AppGroup("db", help="Migrate and verify the database.")
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 def database() -> Database:
@@ -24,18 +23,9 @@ def database() -> Database:
     return db
 
 
-def say(result: dict[str, Any], as_json: bool) -> None:
-    """One JSON object, or a line a fact."""
-    if as_json:
-        click.echo(json.dumps(result, default=str))
-        return
-    for name, value in result.items():
-        click.echo(f"{name}: {value}")
-
-
 @db_commands.command()
 @click.argument("revision", default="head")
-@as_json
+@json_option
 def upgrade(revision: str, as_json: bool) -> None:
     """Bring the schema up to REVISION (default: the newest)."""
     say({"revision": migrate.upgrade(database(), revision)}, as_json)
@@ -43,14 +33,14 @@ def upgrade(revision: str, as_json: bool) -> None:
 
 @db_commands.command()
 @click.argument("revision")
-@as_json
+@json_option
 def down(revision: str, as_json: bool) -> None:
     """Take the schema down to REVISION; `base` removes every table and its data."""
     say({"revision": migrate.downgrade(database(), revision)}, as_json)
 
 
 @db_commands.command()
-@as_json
+@json_option
 def status(as_json: bool) -> None:
     """The revision of the database beside the newest; exit code 1 when they differ."""
     current, head = migrate.current_revision(database()), migrate.head_revision()
@@ -67,7 +57,7 @@ def url(with_password: bool) -> None:
 
 
 @db_commands.command()
-@as_json
+@json_option
 def hypertable(as_json: bool) -> None:
     """Make the table of bars a TimescaleDB hypertable with compression, rows included; says why not where it cannot."""
     with database().transaction(statement_timeout_ms=0) as cur:
@@ -75,7 +65,7 @@ def hypertable(as_json: bool) -> None:
 
 
 @db_commands.command("verify")
-@as_json
+@json_option
 def verify_command(as_json: bool) -> None:
     """List what the database holds and what is wrong with it; exit code 1 when something is."""
     with database().transaction() as cur:

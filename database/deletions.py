@@ -13,18 +13,18 @@ from typing import Any
 from database import events, states
 from database.engine import Cursor
 from database.queries import queries
-from database.states import Key
+from database.states import Key, pairs
 
 SQL = queries("deletions")
 
 
 def delete_signals(cur: Cursor, keys: Collection[Key], *, reason: str, by: str, now: datetime) -> list[Key]:
     """Delete those of the signals that are there; returns their keys. Safe to repeat."""
-    given = _arrays(sorted(keys))
+    given = pairs(sorted(keys))
     cur.execute(states.SQL.lock_states, given)
     cur.execute(SQL.add_deletions, given | {"reason": reason, "deleted_by": by, "deleted_at": now})
     deleted = [(row.stream, row.trade_id) for row in cur.fetchall()]
-    cur.execute(SQL.remove_states, _arrays(deleted))
+    cur.execute(SQL.remove_states, pairs(deleted))
     if deleted:
         events.notify(cur, deleted)
     return deleted
@@ -58,7 +58,3 @@ def deleted_keys(cur: Cursor) -> list[Key]:
     """The signals that are deleted now."""
     cur.execute(SQL.list_deleted_keys)
     return [(row.stream, row.trade_id) for row in cur.fetchall()]
-
-
-def _arrays(keys: Sequence[Key]) -> dict[str, list[str]]:
-    return {"streams": [stream for stream, _ in keys], "trade_ids": [trade_id for _, trade_id in keys]}

@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from core.errors import NotFoundError
 from database.engine import Cursor
 from database.queries import queries
@@ -49,13 +51,23 @@ class StoredDelivery:
 
 
 _COLUMNS = tuple(column.name for column in fields(Delivery))
+_JSON = ("raw_payload", "fused_event", "handler_result", "repair")
+_BYTES = ("delivery_key", "raw_body")
 
 
 def add_deliveries(cur: Cursor, deliveries: Sequence[Delivery]) -> dict[UUID, StoredDelivery]:
     """Insert what is not stored yet; what became of each new receipt. Any number of times gives each row once."""
     rows = _mark_repeats(deliveries)
-    cur.execute(SQL.add_deliveries, {name: [getattr(row, name) for row in rows] for name in _COLUMNS})
+    cur.execute(SQL.add_deliveries, {"rows": orjson.dumps([_document(row) for row in rows], default=str).decode()})
     return {row.receipt_id: StoredDelivery(row.status, row.duplicate_of) for row in cur.fetchall()}
+
+
+def _document(row: Delivery) -> dict[str, Any]:
+    """A row as JSON; what is JSON already goes in as it is."""
+    found = {name: value for name in _COLUMNS if (value := getattr(row, name)) is not None}
+    found |= {name: orjson.Fragment(found[name]) for name in _JSON if name in found}
+    found |= {f"{name}_hex": found.pop(name).hex() for name in _BYTES}
+    return found
 
 
 def _mark_repeats(deliveries: Sequence[Delivery]) -> list[Delivery]:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from core.errors import DatabaseUnavailableError
+from database.prepared import PreparingConnection, PreparingCursor
 from database.queries import queries
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ POOL_WAIT_SECONDS = 2.0
 POOL_RECYCLE_SECONDS = 1_800
 
 GONE = (psycopg2.OperationalError, psycopg2.InterfaceError)
+DATABASE_ERRORS = (DatabaseUnavailableError, psycopg2.Error)
+"""All that asking the database may end in, for those who go on without an answer."""
 
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
 
@@ -67,7 +70,6 @@ class Database:
     ) -> None:
         self._url = url if callable(url) else lambda: url
         self._direct_url = direct_url
-        self._role = role
         self._cut = Event()
         self._engine: Engine = create_engine(
             "postgresql+psycopg2://",
@@ -155,11 +157,6 @@ class Database:
             raise DatabaseUnavailableError("The database is taken away by a drill.")
         return url
 
-    def pool_status(self) -> dict[str, int]:
-        """Connections of the pool: size and how many are in use."""
-        pool: Any = self._engine.pool
-        return {"size": pool.size(), "in_use": pool.checkedout()}
-
     def close(self) -> None:
         """Close the pool; connections in use close when they are given back."""
         self._engine.dispose()
@@ -172,9 +169,12 @@ def connect(
     statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
     lock_timeout_ms: int = LOCK_TIMEOUT_MS,
     connect_timeout: int = CONNECT_TIMEOUT_SECONDS,
+    is_preparing: bool = False,
 ) -> Connection:
-    """A direct connection with the service's settings for its whole session."""
-    connection = open_connection(url, application_name=application_name, connect_timeout=connect_timeout)
+    """A direct connection with the service's settings for its whole session; `is_preparing` keeps plans in it."""
+    connection = open_connection(
+        url, application_name=application_name, connect_timeout=connect_timeout, is_preparing=is_preparing
+    )
     try:
         with connection.cursor() as cur:
             set_session(cur, statement_timeout_ms=statement_timeout_ms, lock_timeout_ms=lock_timeout_ms)
@@ -185,7 +185,13 @@ def connect(
     return connection
 
 
-def open_connection(url: str, *, application_name: str, connect_timeout: int = CONNECT_TIMEOUT_SECONDS) -> Connection:
+def open_connection(
+    url: str,
+    *,
+    application_name: str,
+    connect_timeout: int = CONNECT_TIMEOUT_SECONDS,
+    is_preparing: bool = False,
+) -> Connection:
     """A psycopg2 connection that notices a dead peer within seconds; rows are named tuples."""
     return cast(
         Connection,
@@ -193,7 +199,8 @@ def open_connection(url: str, *, application_name: str, connect_timeout: int = C
             make_url(url).set(drivername="postgresql").render_as_string(hide_password=False),
             application_name=application_name,
             connect_timeout=connect_timeout,
-            cursor_factory=psycopg2.extras.NamedTupleCursor,
+            connection_factory=PreparingConnection if is_preparing else None,
+            cursor_factory=PreparingCursor if is_preparing else psycopg2.extras.NamedTupleCursor,
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=3,

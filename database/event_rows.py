@@ -80,12 +80,11 @@ def event_of(row: Any) -> LifecycleEvent:
     values["mae_r"] = _clamp(min, values["mae_r"])
     targets = values["targets"]
     values["targets"] = _numbers(targets) if isinstance(targets, dict) else None
-    if row.receipt_id is None and values["session_label"] is None:
-        values["session_label"] = row.session
+    source = Source(row.data_source)
+    if row.receipt_id is None and source.rank <= Source.IMPORT.rank and values["session_label"] is None:
+        values["session_label"] = row.session  # an older table's one column held the wire's label
     values["direction"] = _SIDES.get((row.direction or "").lower())
-    return LifecycleEvent(
-        kind=Kind(row.event_type), source=Source(row.data_source), warnings=tuple(row.warnings), **values
-    )
+    return LifecycleEvent(kind=Kind(row.event_type), source=source, warnings=tuple(row.warnings), **values)
 
 
 def _numbers(document: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from core.lifecycle import Kind, LifecycleEvent
 from database import states
 from database.engine import Cursor
 from database.event_rows import event_of, row_of
-from database.json_text import as_number, to_json
+from database.json_text import as_number, decimals_to_json, to_json
 from database.queries import queries
 
 SQL = queries("events")
@@ -78,7 +78,7 @@ def add_rows(cur: Cursor, events: Iterable[LifecycleEvent], raw: dict[str, str])
         rows = [row_of(key[0], event, raw) for key, event in sorted(found.items())]
         for start in range(0, len(rows), ROWS_AT_ONCE):
             # Numbers, not text, so that a document reads back as it came and the rows fold to the stored state.
-            cur.execute(query, {"rows": to_json(rows[start : start + ROWS_AT_ONCE], as_number)})
+            cur.execute(query, {"rows": decimals_to_json(rows[start : start + ROWS_AT_ONCE], as_number)})
             new |= {(row.event_key, row.source_rank) for row in cur.fetchall() if row.is_new}
     return new
 

@@ -11,7 +11,7 @@ from core.lifecycle import LifecycleEvent
 from database.engine import Cursor
 from database.event_rows import event_of
 from database.queries import queries
-from database.states import Key
+from database.states import Key, pairs
 
 SQL = queries("exports")
 AT_ONCE = 500
@@ -35,8 +35,7 @@ def list_signals(
 
 def list_openings(cur: Cursor, keys: Sequence[Key]) -> dict[Key, list[LifecycleEvent]]:
     """How these signals appeared and were entered, in the order of receipt."""
-    streams, trade_ids = [stream for stream, _ in keys], [trade_id for _, trade_id in keys]
-    cur.execute(SQL.list_openings, {"streams": streams, "trade_ids": trade_ids})
+    cur.execute(SQL.list_openings, pairs(keys))
     found: dict[Key, list[LifecycleEvent]] = {key: [] for key in keys}
     for row in cur.fetchall():
         found[row.stream, row.trade_id].append(event_of(row))

@@ -32,13 +32,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-import psycopg2
-
 from core.clock import Clock
 from core.errors import ConflictError, DatabaseUnavailableError
 from core.jobs import Job, Report
-from database.engine import GONE, STATEMENT_TIMEOUT_MS, Cursor, Database
+from database.engine import DATABASE_ERRORS, GONE, STATEMENT_TIMEOUT_MS, Cursor, Database
 from database.queries import queries
+from database.storable import storable
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +140,7 @@ def run_due(db: Database, job: Job, clock: Clock, owner: str) -> Iterator[Outcom
     """
     try:
         due = _plan(db, job, clock.now(), owner)
-    except (DatabaseUnavailableError, psycopg2.Error) as error:
+    except DATABASE_ERRORS as error:
         yield _unavailable(job, error)
         return
     for slot in due:
@@ -156,7 +155,7 @@ def run_slot(db: Database, job: Job, slot: datetime, now: datetime, owner: str) 
     try:
         with _job_lock(db, job) as cur:
             return Outcome.BUSY if cur is None else _run_locked(db, cur, Try(job, slot, now, owner))
-    except (DatabaseUnavailableError, psycopg2.Error) as error:
+    except DATABASE_ERRORS as error:
         return _unavailable(job, error)
 
 
@@ -262,8 +261,8 @@ def _finish(cur: Cursor, claim: Claim, outcome: Outcome, report: Report) -> bool
         "run_id": claim.run_id,
         "attempt": claim.attempt,
         "status": outcome.value,
-        "counts": _storable(json.dumps(report.counts, ensure_ascii=False)).replace("\\u0000", ""),
-        "message": _storable(report.message),
+        "counts": storable(json.dumps(report.counts, ensure_ascii=False)).replace("\\u0000", ""),
+        "message": storable(report.message),
     }
     try:
         cur.execute(queries("jobs").finish_run, values)
@@ -306,11 +305,6 @@ def _unavailable(job: Job, error: Exception) -> Outcome:
 def _key(job: Job) -> int:
     """The job's number in advisory locks: 31 bits, so that pg_locks shows it unchanged."""
     return zlib.crc32(job.name.encode()) & 0x7FFFFFFF
-
-
-def _storable(text: str) -> str:
-    """Text that PostgreSQL takes: no NUL, no lone surrogates."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def _one(cur: Cursor) -> Any:

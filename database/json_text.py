@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-LARGEST_EXACT = Decimal(10) ** 15
+LARGEST_EXACT = 10**15
 
 
 def to_json(value: Any, decimals: Callable[[Decimal], Any] = str) -> str:
@@ -28,6 +28,18 @@ def to_json(value: Any, decimals: Callable[[Decimal], Any] = str) -> str:
         return json.dumps(value, default=plain, separators=(",", ":"))
 
 
+def decimals_to_json(value: Any, decimals: Callable[[Decimal], Any] = str) -> str:
+    """The same, in half the time, of a value in which only Decimals are foreign to JSON.
+
+    Dates, times and UUIDs are at home in it; sets and named tuples are not.
+    """
+    try:
+        return orjson.dumps(value, default=decimals).decode()
+    except TypeError:
+        return to_json(value, decimals)
+
+
 def as_number(value: Decimal) -> int | float:
     """The shortest number that reads back as this decimal."""
-    return int(value) if value == value.to_integral_value() and abs(value) < LARGEST_EXACT else float(value)
+    number = float(value)
+    return int(value) if number.is_integer() and -LARGEST_EXACT < number < LARGEST_EXACT and number == value else number

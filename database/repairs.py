@@ -14,8 +14,7 @@ from database import events, states
 from database.engine import Cursor
 from database.event_rows import event_of
 from database.queries import queries
-from database.states import Key
-from database.sync import pairs
+from database.states import Key, pairs
 
 SQL = queries("repairs")
 _ALWAYS_NEW = frozenset({"received_at", "content_hash", "warnings", "confidence", "reconciliation_reason"})

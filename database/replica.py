@@ -11,13 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-import psycopg2
-
 from core.clock import Clock
-from core.errors import DatabaseUnavailableError
 from core.settings import Settings
 from database import jobs
-from database.engine import STATEMENT_TIMEOUT_MS, Cursor, Database
+from database.engine import DATABASE_ERRORS, STATEMENT_TIMEOUT_MS, Cursor, Database
 
 PULSE_JOB = "alarms"
 LOOK_SECONDS = 5.0
@@ -71,7 +68,7 @@ class Reads:
         try:
             with replica.transaction() as cur:
                 told = jobs.last_successes(cur, [PULSE_JOB]).get(PULSE_JOB)
-        except (DatabaseUnavailableError, psycopg2.Error):
+        except DATABASE_ERRORS:
             return False, "the replica cannot be reached; pages read from the primary"
         if told is None:
             return False, "the replica has no sign of life of the jobs; pages read from the primary"

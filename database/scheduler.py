@@ -30,6 +30,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from core.clock import Clock, SystemClock
 from core.jobs import Job
+from core.records import EPOCH
 from database.engine import Database
 from database.jobs import LONGEST_PASS_SECONDS, Outcome, run_due
 from database.queries import queries
@@ -39,7 +40,6 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = timedelta(seconds=15)
 WATCH_EVERY = timedelta(seconds=10)
 SILENT_LOOKS = 3
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from automated_signals_state import FACTS_VERSION, Facts, TradeState, derive, facts_from_json
 from database.engine import Cursor
-from database.json_text import to_json
+from database.json_text import decimals_to_json
 from database.queries import queries
 
 SQL = queries("states")
@@ -72,19 +72,19 @@ def place_of(row: Any, order: Order) -> Place:
 def lock_facts(cur: Cursor, keys: Collection[Key]) -> dict[Key, Facts]:
     """The facts of these (stream, trade_id), empty where new, locked until the transaction ends; none of deleted signals."""
     # One round trip for both: each costs the writer a hand-over of the interpreter's lock.
-    cur.execute(f"{SQL.add_states};\n{SQL.lock_states}", _arrays(keys))
+    cur.execute(f"{SQL.add_states};\n{SQL.lock_states}", pairs(sorted(keys)))
     found = {(row.stream, row.trade_id): read_facts(row.facts) for row in cur.fetchall()}
     if missing := set(keys) - found.keys():
-        cur.execute(SQL.hold_deleted, _arrays(missing))
+        cur.execute(SQL.hold_deleted, pairs(sorted(missing)))
         # What is neither there nor deleted has been restored in between.
         restored = missing - {(row.stream, row.trade_id) for row in cur.fetchall()}
         found |= lock_facts(cur, restored) if restored else {}
     return found
 
 
-def _arrays(keys: Collection[Key]) -> dict[str, list[str]]:
-    ordered = sorted(keys)
-    return {"streams": [stream for stream, _ in ordered], "trade_ids": [trade_id for _, trade_id in ordered]}
+def pairs(keys: Sequence[Key]) -> dict[str, list[str]]:
+    """Keys as the two arrays that queries take."""
+    return {"streams": [stream for stream, _ in keys], "trade_ids": [trade_id for _, trade_id in keys]}
 
 
 def read_facts(document: dict[str, Any]) -> Facts:
@@ -96,7 +96,7 @@ def save_facts(cur: Cursor, changed: Mapping[Key, Facts]) -> None:
     """Store facts and the state that derives from them, for rows that `lock_facts` has locked."""
     rows = [_row(facts, *key) for key, facts in changed.items()]
     for start in range(0, len(rows), SAVE_AT_ONCE):
-        cur.execute(SQL.save_states, {"rows": to_json(rows[start : start + SAVE_AT_ONCE])})
+        cur.execute(SQL.save_states, {"rows": decimals_to_json(rows[start : start + SAVE_AT_ONCE])})
 
 
 def replace_states(cur: Cursor, facts: Mapping[Key, Facts]) -> None:
@@ -148,7 +148,7 @@ def list_states(
         start = after if after is not None and after.is_unknown == is_unknown else None
         cur.execute(SQL.list_keys, given | _after(start) | {"is_unknown": is_unknown, "limit": limit - len(keys)})
         keys += [(row.stream, row.trade_id) for row in cur.fetchall()]
-    cur.execute(SQL.list_rows, {"streams": [key[0] for key in keys], "trade_ids": [key[1] for key in keys]})
+    cur.execute(SQL.list_rows, pairs(keys))
     return cur.fetchall()
 
 
@@ -194,5 +194,10 @@ def _row(facts: Facts, stream: str, trade_id: str) -> dict[str, Any]:
 
 def _document(facts: Facts) -> dict[str, Any]:
     """What `facts_from_json` reads, left to the JSON writer to spell: several times faster than `facts_to_json`."""
-    lattices = {column.name: getattr(facts, column.name) for column in fields(facts)}
-    return {"version": FACTS_VERSION, **lattices}
+    return {
+        "version": FACTS_VERSION,
+        "claims": {name: tuple(claim) for name, claim in facts.claims.items()},
+        "excursions": facts.excursions,
+        "spans": facts.spans,
+        "warnings": sorted(facts.warnings),
+    }

@@ -9,7 +9,7 @@ from typing import Any
 from database.engine import Cursor
 from database.json_text import to_json
 from database.queries import queries
-from database.states import Key
+from database.states import Key, pairs
 
 SQL = queries("sync")
 
@@ -259,8 +259,3 @@ def list_repairs_of(cur: Cursor, key: Key, limit: int) -> list[Any]:
 
 def _one(key: Key) -> dict[str, Any]:
     return {"stream": key[0], "trade_id": key[1]}
-
-
-def pairs(keys: Sequence[Key]) -> dict[str, list[str]]:
-    """Keys as the two arrays that queries take."""
-    return {"streams": [stream for stream, _ in keys], "trade_ids": [trade_id for _, trade_id in keys]}

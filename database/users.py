@@ -13,7 +13,7 @@ from database.queries import queries
 
 SQL = queries("users")
 ROLES = ("viewer", "operator")
-_NAME = re.compile(r"[0-9a-z_.@-]{1,64}")
+NAME = re.compile(r"[0-9a-z_.@-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def list_users(cur: Cursor) -> list[User]:
 
 def add_user(cur: Cursor, *, name: str, password_hash: str, role: str = "operator") -> User:
     """Store a new login. Raises InvalidInputError for a bad name or role, ConflictError if the name is taken."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise InvalidInputError("name: use 1 to 64 of a-z, 0-9, _ . @ -", field="name")
     if role not in ROLES:
         raise InvalidInputError(f"role: must be one of {', '.join(ROLES)}", field="role")

@@ -10,7 +10,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from core.errors import SignalbookError
+from database.command_line import json_option, plain_errors
 from hybrid_sync import presenting
 from hybrid_sync.cycle import TIERS, run_cycle
 from hybrid_sync.healing.calibration import calibrate
@@ -19,7 +19,6 @@ from hybrid_sync.revoking import revoke
 
 ACTOR = "command line"
 EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 stream_option = click.option("--stream", default=None, help="One stream; all without it.")
 
 
@@ -38,8 +37,8 @@ def parts() -> Sync:
 def run_command(tiers: tuple[int, ...], dry_run: bool, is_all: bool, as_json: bool) -> None:
     """Find gaps and fill them from evidence, now; safe to repeat."""
     own = parts()
-    given = {"tiers": tiers or TIERS, "is_dry_run": dry_run, "is_all": is_all, "actor": ACTOR}
-    report = run_cycle(own.db, own.settings, own.clock.now(), **given)  # type: ignore[arg-type]
+    now = own.clock.now()
+    report = run_cycle(own.db, own.settings, now, tiers=tiers or TIERS, is_dry_run=dry_run, is_all=is_all, actor=ACTOR)
     told = report.as_json()
     if as_json:
         click.echo(json.dumps(told))
@@ -130,10 +129,8 @@ def calibrate_command(as_json: bool) -> None:
 def revoke_command(trade_id: str, stream: str, ids: tuple[int, ...], as_json: bool) -> None:
     """Take the repairs of TRADE_ID back; they are not made again."""
     own = parts()
-    try:
+    with plain_errors():
         count = revoke(own.db, stream, trade_id, now=own.clock.now(), actor=ACTOR, ids=list(ids) or None)
-    except SignalbookError as error:
-        raise click.ClickException(error.message) from error
     click.echo(json.dumps({"revoked": count}) if as_json else f"{count} repairs of {trade_id} are revoked.")
 
 

@@ -17,7 +17,6 @@ from core.trading_calendar import TradingCalendar
 
 SILENT_MINUTES: Final = 3.0
 SLACK: Final = timedelta(seconds=20)  # the latest alert of a bar comes 16 s after its close
-CRITICAL_MINUTES: Final = 10.0
 ALERTS_ALLOWED: Final = 15
 ALERT_WINDOW: Final = timedelta(minutes=3)
 LEAST_ARRIVALS: Final = 5

@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from database.storable import MAX_ID, NO_NUL
 from hybrid_sync.gaps import GAP_TYPES
 
-MAX_ID = 2**63 - 1
-NO_NUL = r"^[^\x00]*$"  # PostgreSQL takes none
 ACTIONS = (
     *("gap_detected", "gap_filled_mfe_mae", "gap_filled_metadata", "gap_filled_htf_alignment"),
     *("gap_filled_confirmation_time", "gap_filled_targets", "missed_exit_inserted", "cancellation_inferred"),

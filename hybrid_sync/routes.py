@@ -9,13 +9,14 @@ from flask_login import current_user
 from flask_openapi3 import APIBlueprint, Tag
 
 from database import repairs, sync
+from database.storable import MAX_ID, without_nul
 from hybrid_sync import payloads as answers
 from hybrid_sync import presenting
 from hybrid_sync.cli import COMMANDS, parts
 from hybrid_sync.cycle import WINDOW, run_cycle
 from hybrid_sync.gaps import CLASSIC, GAP_TYPES
 from hybrid_sync.parts import jobs
-from hybrid_sync.payloads import ACTIONS, MAX_ID, AuditQuery, GapsQuery, RevokeBody, RunBody, StreamQuery
+from hybrid_sync.payloads import ACTIONS, AuditQuery, GapsQuery, RevokeBody, RunBody, StreamQuery
 from hybrid_sync.revoking import revoke
 
 __all__ = ("api", "jobs", "pages")
@@ -122,8 +123,8 @@ def sync_page() -> str:
         audit = sync.list_audit(cur, limit=AUDIT_SHOWN + 1, before_id=before_id, **chosen)
         cycles = sync.list_cycles(cur, 1)
         outages = sync.list_outages(cur, since=now - WINDOW, limit=12)
-        is_trade = chosen["trade_id"] is not None
-        held = repairs.list_repairs(cur, _words("stream") or parts().settings.stream, chosen["trade_id"] or "")
+        stream, trade_id = _words("stream") or parts().settings.stream, chosen["trade_id"]
+        held = repairs.list_repairs(cur, stream, trade_id) if trade_id else []
     return render_template(
         "hybrid_sync.html",
         found=found,
@@ -135,7 +136,7 @@ def sync_page() -> str:
         is_paged=before_id is not None,
         cycle=cycles[0] if cycles else None,
         outages=outages,
-        repairs=held if is_trade else [],
+        repairs=held,
         chosen=chosen,
         actions=ACTIONS,
         gap_types=GAP_TYPES,
@@ -148,8 +149,8 @@ def sync_page() -> str:
 
 
 def _words(name: str) -> str:
-    """A text of the address, without what PostgreSQL cannot take."""
-    return request.args.get(name, "").replace("\x00", "").strip()[:100]
+    """A filter as somebody typed it."""
+    return without_nul(request.args.get(name, "")).strip()[:100]
 
 
 def _chosen() -> dict[str, str | None]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -14,11 +12,11 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from core.errors import SignalbookError
-from core.records import Bar, Timeframe, buckets_between
+from core.records import Bar, Timeframe, buckets_between, values_of
 from core.trading_calendar import cme_equity_calendar
 from database import bars
 from database.bars import Contract
+from database.command_line import json_option, plain_errors
 from ingestion.bars.files import parse_bars
 from ingestion.bars.roll_up import roll_up
 from ingestion.gateway.history import fill_series, follow
@@ -27,7 +25,6 @@ from ingestion.parts import MarketData
 AT_ONCE = 5_000
 bars_commands = AppGroup("bars", help="Import, fill and check bars.")
 COMMANDS: tuple[click.Group, ...] = (bars_commands,)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 def parts() -> MarketData:
@@ -35,21 +32,12 @@ def parts() -> MarketData:
     return cast(MarketData, current_app.extensions["market_data"])
 
 
-@contextmanager
-def told() -> Iterator[None]:
-    """An error of ours is one line and exit code 1."""
-    try:
-        yield
-    except SignalbookError as error:
-        raise click.ClickException(f"{error.field}: {error.message}" if error.field else error.message) from None
-
-
 @bars_commands.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @json_option
 def import_command(file: Path, as_json: bool) -> None:
     """Store the bars of a CSV FILE; what is better known stays. All of it or, if a row is wrong, nothing."""
-    with told(), file.open(newline="", encoding="utf-8") as lines:
+    with plain_errors(), file.open(newline="", encoding="utf-8") as lines:
         found = list(parse_bars(lines))
         changed = 0
         with _progress(found, "bars", as_json) as progress, parts().db.transaction(statement_timeout_ms=0) as cur:
@@ -66,7 +54,7 @@ def import_command(file: Path, as_json: bool) -> None:
 @json_option
 def fill_command(names: tuple[str, ...], frames: tuple[str, ...], days: int | None, as_json: bool) -> None:
     """Get what is missing from the gateway's history. May be stopped and repeated; it goes on where it was."""
-    with told():
+    with plain_errors():
         settings, client = parts().settings, parts().client()
         wanted = {
             name: settings.contracts.get(name, settings.market_timeframes) for name in names
@@ -98,7 +86,7 @@ def fill_command(names: tuple[str, ...], frames: tuple[str, ...], days: int | No
 def check_command(days: int, ask_gateway: bool, as_json: bool) -> None:
     """Compare stored bars with the roll-up of the smallest timeframe and with the gateway; exit code 1 when they differ."""
     found: list[dict[str, Any]] = []
-    with told():
+    with plain_errors():
         with parts().db.transaction() as cur:
             contracts = bars.list_contracts(cur)
             series = bars.list_series(cur)
@@ -142,12 +130,8 @@ def _differences(
     return [
         {"contract": contract.contract_id, "timeframe": str(frame), "against": what, "starts_at": at.isoformat()}
         for at in sorted(other)
-        if at in stored and _values(stored[at]) != _values(other[at])
+        if at in stored and values_of(stored[at]) != values_of(other[at])
     ]
-
-
-def _values(bar: Bar) -> tuple[Any, ...]:
-    return bar.open, bar.high, bar.low, bar.close, bar.volume
 
 
 def _progress(items: list[Any], label: str, as_json: bool) -> Any:

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from database.storable import NO_NUL
+
 MAX_BARS = 5_000
-NO_NUL = r"^[^\x00]*$"  # PostgreSQL takes none
 
 
 class BarsQuery(BaseModel):

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 from flask.cli import AppGroup
 
-from core.errors import SignalbookError
 from database import alarms
+from database.command_line import json_option, plain_errors
 from operations.backup import backup
 from operations.backup.backup import Outcome
 from operations.routes import TEST_BODY, TEST_TITLE, parts
 
 alarm_commands = AppGroup("alarm", help="What is wrong, and whether anybody hears of it.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 @alarm_commands.command("list")
@@ -65,7 +62,7 @@ file_type = click.Path(exists=True, dir_okay=False, path_type=Path)
 @json_option
 def create_backup(folder: Path | None, as_json: bool) -> None:
     """Write one backup: the whole database as of one instant, and the journal. The service may run."""
-    with told():
+    with plain_errors():
         made = backup.create(parts().db, parts().settings.data_dir, _folder(folder), parts().clock.now())
     _say(made, as_json)
 
@@ -76,7 +73,7 @@ def create_backup(folder: Path | None, as_json: bool) -> None:
 @json_option
 def verify_backup(file: Path | None, folder: Path | None, as_json: bool) -> None:
     """Restore FILE (default: the newest) into a scratch database and compare; exit code 1 when anything differs."""
-    with told():
+    with plain_errors():
         found = backup.verify(parts().db, file or backup.newest(_folder(folder)), parts().clock.now())
     _say(found, as_json)
     sys.exit(1 if found.differences else 0)
@@ -87,7 +84,7 @@ def verify_backup(file: Path | None, folder: Path | None, as_json: bool) -> None
 @json_option
 def restore_backup(file: Path, as_json: bool) -> None:
     """Fill the empty database of the settings from FILE, and put its journal where the next start drains it."""
-    with told():
+    with plain_errors():
         found = backup.restore(parts().db, parts().settings.data_dir, file)
     _say(found, as_json)
     sys.exit(1 if found.differences else 0)
@@ -98,22 +95,13 @@ def restore_backup(file: Path, as_json: bool) -> None:
 @json_option
 def list_backups(folder: Path | None, as_json: bool) -> None:
     """The backups of the folder, oldest first."""
-    with told():
+    with plain_errors():
         rows = [{"file": str(path), "bytes": path.stat().st_size} for path in backup.list_backups(_folder(folder))]
     if as_json:
         click.echo(json.dumps({"backups": rows}))
         return
     for row in rows:
         click.echo(f"{row['bytes']:>14,}  {row['file']}")
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """An error of ours is one line and exit code 1."""
-    try:
-        yield
-    except SignalbookError as error:
-        raise click.ClickException(error.message) from None
 
 
 def _folder(given: Path | None) -> Path:

@@ -13,8 +13,8 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from core.errors import SignalbookError
 from database import api_tokens, operator_actions, tokens
+from database.command_line import json_option, plain_errors, say
 from database.engine import Cursor
 from database.users import ROLES
 from telemetry.backfill import DEFAULT_LIMIT, backfill_telemetry_from_automated_signals
@@ -38,7 +38,6 @@ COMMANDS: tuple[click.Group, ...] = (
     pine_commands,
 )
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 stream_option = click.option("--stream", default="main", show_default=True, help="The stream of the script.")
 
 
@@ -59,16 +58,13 @@ def create(stream: str | None, role: str | None, name: str | None, as_json: bool
     if role is not None and stream is not None:
         raise click.UsageError("--stream makes a webhook token, --role an API token: give one of them")
     token = tokens.new_token()
-    try:
-        with parts().db.transaction() as cur:
-            if role is not None:
-                given = {"role": role, "name": name or role}
-                token_id = api_tokens.add_token(cur, token=token, **given, created_by="command line")
-            else:
-                tokens.add_token(cur, token=token, stream=stream or "main", created_by="command line")
-            _note(cur, "create", kind="webhook" if role is None else "api", stream=stream, role=role, name=name)
-    except SignalbookError as error:
-        raise click.ClickException(error.message) from error
+    with plain_errors(), parts().db.transaction() as cur:
+        if role is not None:
+            given = {"role": role, "name": name or role}
+            token_id = api_tokens.add_token(cur, token=token, **given, created_by="command line")
+        else:
+            tokens.add_token(cur, token=token, stream=stream or "main", created_by="command line")
+        _note(cur, "create", kind="webhook" if role is None else "api", stream=stream, role=role, name=name)
     if role is not None:
         _say_once({"id": token_id, **given, "token": token}, as_json)
     else:
@@ -82,12 +78,9 @@ def create(stream: str | None, role: str | None, name: str | None, as_json: bool
 def rotate(stream: str, overlap_hours: float, as_json: bool) -> None:
     """Make a new token and let the stream's older ones end after the overlap."""
     end = parts().clock.now() + timedelta(hours=overlap_hours)
-    try:
-        with parts().db.transaction() as cur:
-            token = tokens.rotate_token(cur, stream=stream, created_by="command line", old_expires_at=end)
-            _note(cur, "rotate", stream=stream, overlap_hours=overlap_hours)
-    except SignalbookError as error:
-        raise click.ClickException(error.message) from error
+    with plain_errors(), parts().db.transaction() as cur:
+        token = tokens.rotate_token(cur, stream=stream, created_by="command line", old_expires_at=end)
+        _note(cur, "rotate", stream=stream, overlap_hours=overlap_hours)
     _say_token(stream, token, as_json)
 
 
@@ -97,12 +90,9 @@ def rotate(stream: str, overlap_hours: float, as_json: bool) -> None:
 def revoke(token_id: int, kind: str) -> None:
     """End the token of this kind with this id (see `flask token list`) at once."""
     revoke_it = api_tokens.revoke_token if kind == "api" else tokens.revoke_token
-    try:
-        with parts().db.transaction() as cur:
-            revoke_it(cur, token_id=token_id, now=parts().clock.now())
-            _note(cur, "revoke", kind=kind, id=token_id)
-    except SignalbookError as error:
-        raise click.ClickException(error.message) from error
+    with plain_errors(), parts().db.transaction() as cur:
+        revoke_it(cur, token_id=token_id, now=parts().clock.now())
+        _note(cur, "revoke", kind=kind, id=token_id)
     click.echo(f"Token {token_id} is revoked.")
 
 
@@ -133,15 +123,13 @@ def list_tokens(as_json: bool) -> None:
 @json_option
 def import_files(files: tuple[Path, ...], stream: str, as_json: bool) -> None:
     """Add what is missing from TradingView's alert-log CSV FILES; safe to run twice, files may overlap."""
-    try:
+    with plain_errors():
         logs = [parse_alert_log(path.read_bytes()) for path in files]
-    except SignalbookError as error:
-        raise click.ClickException(error.message) from error
     rows = merge_alert_logs(logs)
     with click.progressbar(length=len(rows), label="Importing", hidden=as_json) as bar:
         report = import_rows(parts().db, rows, stream=stream, is_token=parts().door.is_known, on_progress=bar.update)
     capped = [path.name for path, log in zip(files, logs, strict=True) if is_capped(log)]
-    _say({**asdict(report), "capped": capped}, as_json)
+    say({**asdict(report), "capped": capped}, as_json)
     if capped and not as_json:
         click.echo(
             "TradingView exports at most 2,000 rows; export the days before these files begin as well.", err=True
@@ -154,7 +142,7 @@ def import_files(files: tuple[Path, ...], stream: str, as_json: bool) -> None:
 def rebuild_signals(verify: bool, as_json: bool) -> None:
     """Fold every delivery anew; alerts that arrive meanwhile wait in the journal."""
     report = rebuild(parts().db, is_dry_run=verify)
-    _say(
+    say(
         {
             "deliveries": report.deliveries,
             "events": report.events,
@@ -173,7 +161,7 @@ def rebuild_signals(verify: bool, as_json: bool) -> None:
 @json_option
 def replay(delivery_ids: tuple[int, ...], as_json: bool) -> None:
     """Try again to understand quarantined deliveries: these ids, or all."""
-    _say(replay_quarantined(parts().db, delivery_ids or None), as_json)
+    say(replay_quarantined(parts().db, delivery_ids or None), as_json)
 
 
 @backfill_commands.command("telemetry")
@@ -184,16 +172,8 @@ def backfill_telemetry(limit: int, as_json: bool) -> None:
     report = backfill_telemetry_from_automated_signals(limit, db=parts().db)
     if not report["success"] and not as_json:
         raise click.ClickException(str(report["error"]))
-    _say(report, as_json)
+    say(report, as_json)
     sys.exit(0 if report["success"] else 1)
-
-
-def _say(result: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(result))
-        return
-    for name, value in result.items():
-        click.echo(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
 
 
 def _say_token(stream: str, token: str, as_json: bool) -> None:
@@ -203,6 +183,6 @@ def _say_token(stream: str, token: str, as_json: bool) -> None:
 
 
 def _say_once(result: dict[str, Any], as_json: bool) -> None:
-    _say(result, as_json)
+    say(result, as_json)
     if not as_json:
         click.echo("This is shown only once.")

@@ -14,13 +14,11 @@ import threading
 from datetime import datetime
 from pathlib import Path
 
-import psycopg2
-
 from core.clock import Clock
-from core.errors import DatabaseUnavailableError, NotFoundError, StorageError, TryAgainError
+from core.errors import NotFoundError, StorageError, TryAgainError
 from core.settings import Settings
 from database import tokens
-from database.engine import Database
+from database.engine import DATABASE_ERRORS, Database
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +66,7 @@ class Door:
         """Read the valid tokens again; keeps what it has when the database is away."""
         try:
             self._load()
-        except (DatabaseUnavailableError, psycopg2.Error) as error:
+        except DATABASE_ERRORS as error:
             log.info("tokens_not_refreshed", extra={"reason": type(error).__name__})
 
     def settle(self) -> None:
@@ -97,7 +95,7 @@ class Door:
             self._looked_at, self._failed = now, True
             self._load()
             self._failed = False
-        except (DatabaseUnavailableError, psycopg2.Error) as error:
+        except DATABASE_ERRORS as error:
             raise TryAgainError(CANNOT_CHECK) from error
         finally:
             self._lock.release()

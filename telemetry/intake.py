@@ -1,15 +1,19 @@
 """The way of an alert: receipt, journal, understanding, writer, answer. Knows no HTTP and no SQL.
 
-The journal comes first on good and bad days alike; the request then waits at most `WAIT_SECONDS` for the database and
-answers from the journal otherwise. Nothing is acknowledged that neither has.
+The journal comes first on good and bad days alike. One thread journals all that wait with one sync, understands them and
+hands them to the writer, so that a request changes threads but twice, however many come at once. The request waits at
+most `WAIT_SECONDS` and answers from the journal if the database has not stored it. Nothing is acknowledged that neither
+has.
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
+import queue
+import threading
 import time
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,22 +21,21 @@ from typing import Any
 from core.clock import Clock
 from core.errors import StorageError
 from core.ids import uuid7
-from database.deliveries import StoredDelivery
 from telemetry import measures
 from telemetry.dialects.masking import mask_tokens
 from telemetry.door import Door
 from telemetry.journal import crash_points
 from telemetry.journal.journal import Journal
 from telemetry.journal.record import Record
-from telemetry.prepare import Prepared, prepare
-from telemetry.writer import Writer
+from telemetry.prepare import prepare
+from telemetry.writer import Passage, Writer
 
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1.2
+AT_ONCE = 32
 REFUSED = "quarantined"
 REFUSED_ANSWER = {"message": "Stored, but not understood: the database refused a value", "error": "refused value"}
-UNDERSTOOD = frozenset({"accepted", "duplicate", "conflict", "merged", "deleted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,17 @@ class Intake:
         self._clock = clock
         self._rehearse_every = rehearse_every
         self._journalled = itertools.count(1)
+        self._queue: queue.SimpleQueue[Passage | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    def start(self) -> None:
+        """Begin to journal; before that nothing is taken."""
+        self._thread.start()
+
+    def stop(self, seconds: float = 5.0) -> None:
+        """Journal what waits, for at most `seconds`; what comes later is refused."""
+        self._queue.put(None)
+        self._thread.join(timeout=seconds)
 
     def receive(
         self,
@@ -81,41 +95,66 @@ class Intake:
             source="webhook",
             body=masked,
         )
-        is_journalled = self._append(record)
-        prepared = prepare(record, started)
-        stored = None if is_journalled and self._is_rehearsal() else self._store(prepared, is_journalled)
+        passage = Passage(record, started)
+        self._queue.put(passage)
+        if not passage.wait(WAIT_SECONDS) and passage.prepared is not None:
+            self._writer.report_slow()
         crash_points.reach("before_reply")
-        answer = answer_to(prepared, stored, is_journalled=is_journalled)
+        answer = answer_to(passage)
         measures.observe_answer(answer.status_code, answer.body["status"], time.perf_counter() - started)
         return answer
 
-    def _append(self, record: Record) -> bool:
+    # --- the thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (group := self._take()) is not None:
+            try:
+                self._take_in(group)
+            except Exception:
+                log.exception("intake_failed")
+                for passage in group:
+                    if passage.prepared is None:
+                        passage.settle(None)
+
+    def _take(self) -> list[Passage] | None:
+        """All that wait, at least one; None when it is time to stop."""
+        group: list[Passage] = []
+        while not group or (len(group) < AT_ONCE and not self._queue.empty()):
+            passage = self._queue.get()
+            if passage is None:
+                self._queue.put(None)  # seen again once this group is taken in
+                return group or None
+            group.append(passage)
+        return group
+
+    def _take_in(self, group: list[Passage]) -> None:
+        is_journalled = self._append([passage.record for passage in group])
+        for passage in group:
+            passage.is_journalled = is_journalled
+            passage.prepared = prepare(passage.record, passage.started)
+        for passage in group:
+            if is_journalled and self._is_rehearsal():
+                passage.settle(None)
+            else:
+                self._writer.submit(passage)
+
+    def _append(self, records: Sequence[Record]) -> bool:
         try:
-            self._journal.append(record)
+            self._journal.append(*records)
         except StorageError as error:
-            log.error("journal_failed", extra={"receipt_id": str(record.receipt_id), "reason": error.message})
+            receipts = [str(record.receipt_id) for record in records]
+            log.error("journal_failed", extra={"receipt_ids": receipts, "reason": error.message})
             return False
         return True
 
     def _is_rehearsal(self) -> bool:
         return self._rehearse_every > 0 and next(self._journalled) % self._rehearse_every == 0
 
-    def _store(self, prepared: Prepared, is_journalled: bool) -> StoredDelivery | None:
-        """What the writer stored; None when it did not, or not in time."""
-        future = self._writer.submit(prepared, is_journalled=is_journalled)
-        if future is None:
-            return None
-        try:
-            return future.result(timeout=WAIT_SECONDS)
-        except FutureTimeoutError:
-            self._writer.report_slow()
-            return None
 
-
-def answer_to(prepared: Prepared, stored: StoredDelivery | None, *, is_journalled: bool) -> Answer:
-    """The answer: 200 or 422 once it is stored somewhere, 503 otherwise. Pure."""
-    receipt_id = prepared.delivery.receipt_id
-    if stored is None and not is_journalled:
+def answer_to(passage: Passage) -> Answer:
+    """The answer: 200 or 422 once it is stored somewhere, 503 otherwise."""
+    prepared, stored = passage.prepared, passage.stored
+    if prepared is None or (stored is None and not passage.is_journalled):
         body = {"success": False, "status": "refused", "stored": None, "message": "Not stored; send it again."}
         return Answer(503, {**body, "error": body["message"]}, retry_after=5)
     if prepared.is_understood and stored is not None and stored.status == REFUSED:
@@ -127,7 +166,7 @@ def answer_to(prepared: Prepared, stored: StoredDelivery | None, *, is_journalle
     body = {
         **result,
         "success": prepared.is_understood,
-        "receipt_id": str(receipt_id),
+        "receipt_id": str(passage.record.receipt_id),
         "status": status,
         "stored": "journal" if stored is None else "db",
     }

@@ -47,9 +47,11 @@ class Telemetry:
             crash_points.arm(*self.settings.crash_at)
         self.journal.adopt_orphans()
         self.writer.start()
+        self.intake.start()
 
     def stop(self) -> None:
         """Store what waits, for at most five seconds; the rest stays on disk for the next start."""
+        self.intake.stop()
         self.writer.stop()
         self.journal.close()
 

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from database.storable import MAX_ID, NO_NUL
+
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
-MAX_ID = 2**63 - 1
-NO_NUL = r"^[^\x00]*$"  # PostgreSQL takes none
 
 
 class DeliveryQuery(BaseModel):

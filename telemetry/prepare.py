@@ -13,7 +13,8 @@ from typing import Any
 
 from core.lifecycle import LifecycleEvent, Source
 from database.deliveries import Delivery
-from database.json_text import as_number, to_json
+from database.json_text import as_number, decimals_to_json
+from database.storable import storable
 from telemetry.dialects.records import Understanding
 from telemetry.dialects.understand import understand
 from telemetry.journal.record import Record
@@ -76,9 +77,12 @@ def single_bodies(group: Sequence[Prepared]) -> dict[str, str]:
     }
 
 
-def understand_record(record: Record) -> Understanding:
-    """What the delivery says. A fault of ours while reading it must never cost the delivery: it is stored, not
-    understood, and can be replayed once the fault is mended."""
+def understand_record(record: Record, *, is_logged: bool = True) -> Understanding:
+    """What the delivery says; without `is_logged` its events alone.
+
+    A fault of ours while reading it must never cost the delivery: it is stored, not understood, and can be replayed once
+    the fault is mended.
+    """
     try:
         return understand(
             record.body,
@@ -86,6 +90,7 @@ def understand_record(record: Record) -> Understanding:
             received_at=record.received_at,
             source=SOURCES[record.source],
             receipt_id=record.receipt_id,
+            is_logged=is_logged,
         )
     except Exception:
         log.exception("understanding_failed", extra={"receipt_id": str(record.receipt_id)})
@@ -109,8 +114,8 @@ def _answer_of(understanding: Understanding) -> dict[str, Any]:
 
 
 def _to_json(value: Any) -> str | None:
-    return None if value is None else to_json(value, as_number)
+    return None if value is None else decimals_to_json(value, as_number)
 
 
 def _clean(text: str) -> str:
-    return text.replace("\x00", "")[:MAX_TEXT]
+    return storable(text)[:MAX_TEXT]

@@ -23,6 +23,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from core.errors import InvalidInputError, NotFoundError, TooLargeError, TryAgainError
 from database import deliveries
 from database.engine import Cursor
+from database.storable import MAX_ID, without_nul
 from telemetry import measures, presenting
 from telemetry import payloads as answers
 from telemetry.backfill import backfill_telemetry_from_automated_signals
@@ -34,7 +35,7 @@ from telemetry.history.rebuild import replay_quarantined
 from telemetry.history.upload import unpacked
 from telemetry.kit.routes import connect
 from telemetry.parts import Telemetry
-from telemetry.payloads import MAX_ID, BackfillBody, ConnectionQuery, DeliveryPath, DeliveryQuery, ImportQuery
+from telemetry.payloads import BackfillBody, ConnectionQuery, DeliveryPath, DeliveryQuery, ImportQuery
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -223,7 +224,7 @@ def telemetry_page() -> ResponseReturnValue:
     """The delivery log for people: a page of it, and one delivery beside it."""
     if receipt := request.args.get("receipt"):
         return _page_of_receipt(receipt)
-    chosen = {name: request.args.get(name, "").replace("\x00", "") or None for name in ("status", "dialect")}
+    chosen = {name: without_nul(request.args.get(name, "")) or None for name in ("status", "dialect")}
     before_id, after_id, delivery_id = (_id_argument(name) for name in ("before_id", "after_id", "delivery"))
     with parts().db.transaction() as cur:
         rows = deliveries.list_deliveries(cur, limit=PAGE_SIZE + 1, before_id=before_id, after_id=after_id, **chosen)

@@ -13,11 +13,10 @@ from core.settings import Settings, load_settings
 from database import migrate, users
 from database.engine import Database
 from tests.support_answers import hold_to_description
+from tests.support_http import PASSWORD, api_token, log_in
 from tests.support_postgres import fresh_database, postgres_server, template_database
 from web.passwords import hash_password
 from web_server import create_app
-
-PASSWORD = "correct horse battery"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -99,3 +98,19 @@ def operator(db: Database) -> str:
     with db.transaction() as cur:
         users.add_user(cur, name="ann", password_hash=hash_password(PASSWORD), role="operator")
     return "ann"
+
+
+@pytest.fixture
+def reader(app: OpenAPI, operator: str) -> FlaskClient:
+    """A browser in which the operator is logged in."""
+    client = app.test_client()
+    log_in(client, operator)
+    return client
+
+
+@pytest.fixture
+def caller(app: OpenAPI, db: Database) -> FlaskClient:
+    """A program that may look."""
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {api_token(db, 'viewer')}"
+    return client

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
-from core.records import Bar, Tick, Timeframe, bucket_of, from_microseconds, microseconds, replaces
+from core.records import Bar, Tick, Timeframe, bucket_of, from_microseconds, microseconds, replaces, values_of
 from core.trading_calendar import TradingCalendar, cme_equity_calendar
 
 CONTRACT = "CON.F.US.MES.M25"
@@ -32,10 +32,6 @@ class Table:
 
     def values(self) -> dict[Key, Values]:
         return {key: values_of(bar) for key, bar in self.bars.items()}
-
-
-def values_of(bar: Bar) -> Values:
-    return bar.open, bar.high, bar.low, bar.close, bar.volume
 
 
 def timeframes(*names: str) -> list[Timeframe]:

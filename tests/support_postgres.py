@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 import psycopg2
 from psycopg2 import sql
 
+from database import migrate
 from database.embedded import EmbeddedServer
+from database.engine import Database
 
 # What the tests throw away at the end need not survive a power cut.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
@@ -82,6 +84,19 @@ def fresh_database(server: str, template: str = "template1") -> Iterator[str]:
         yield urlsplit(server)._replace(path=f"/{name}").geturl()
     finally:
         _drop(server, name)
+
+
+@contextmanager
+def older_installation(url: str, tables: str, *, known_until: str | None = None) -> Iterator[Database]:
+    """An empty database in which an older installation made `tables`, migrated; before them up to `known_until`."""
+    db = Database(url)
+    if known_until:
+        migrate.upgrade(db, known_until)
+    with db.transaction() as cur:
+        cur.execute(tables)
+    migrate.upgrade(db)
+    yield db
+    db.close()
 
 
 def end_sessions(server: str, name: str) -> None:

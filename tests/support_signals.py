@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from automated_signals_state import state_hash
 from core.lifecycle import Kind, LifecycleEvent, mfe_slot
-from database import sync
+from database import states, sync
 from database.engine import Database
 from database.events import append_events
 
@@ -31,6 +32,32 @@ def add(db: Database, *events: LifecycleEvent) -> None:
     """Append the events in a transaction of their own."""
     with db.transaction() as cur:
         append_events(cur, events)
+
+
+def hash_of(db: Database) -> str:
+    """The hash of every stored state."""
+    with db.transaction() as cur:
+        return state_hash(states.all_states(cur))
+
+
+def fill(db: Database) -> None:
+    """A trade that ran 3R and was stopped, one that was stopped at once, an open one, a cancelled and a pending signal."""
+    add(
+        db,
+        event("WON", Kind.SIGNAL_CREATED, 0, htf_alignment={"m5": "Bullish", "all_bullish": False}),
+        event("WON", Kind.ENTRY, 1, bars_to_confirmation=1),
+        mfe("WON", 3, "3", "3.25"),
+        event("WON", Kind.BE_TRIGGERED, 4),
+        event("WON", Kind.EXIT_BE, 5),
+        event("WON", Kind.EXIT_SL, 9),
+        event("LOST", Kind.ENTRY, 11),
+        event("LOST", Kind.EXIT_SL, 12),
+        event("OPEN", Kind.ENTRY, 20),
+        mfe("OPEN", 22, "0", "0"),
+        event("GONE", Kind.SIGNAL_CREATED, 30),
+        event("GONE", Kind.CANCELLED, 33, reason="opposite_signal_appeared", cancelled_by="X", bars_pending=2),
+        event("WAITS", Kind.SIGNAL_CREATED, 40),
+    )
 
 
 def mfe(trade_id: str, minute: int, be: str, no_be: str, mae: str = "-0.25") -> LifecycleEvent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -27,6 +27,17 @@ START = datetime(2025, 12, 10, 14, 30, tzinfo=UTC)  # 09:30 in New York
 CONTRACT = "CON.F.US.MNQ.Z25"
 MINUTE = Timeframe.parse("1m")
 AT_ONCE = 500
+AGO = timedelta(minutes=2)
+LOST = {
+    "SIGNAL_CREATED": 0.5,
+    "MFE_UPDATE_BATCH": 0.54,
+    "BE_TRIGGERED": 0.5,
+    "EXIT_BREAK_EVEN": 0.5,
+    "EXIT_BE": 0.5,
+    "EXIT_SL": 0.5,
+    "EXIT_STOP_LOSS": 0.5,
+}
+"""Half the events and most batches."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,13 @@ def store_bars(db: Database, found: World, contract: str = CONTRACT, shift: str 
         bar_store.upsert_bars(cur, rows)
 
 
+def store_torn(db: Database, found: World) -> None:
+    """What is left of a stream when LOST never arrived, beside whole bars."""
+    arrived, _lost = without(found.alerts, LOST)
+    deliver(db, arrived)
+    store_bars(db, found)
+
+
 def sync_settings(**given: str) -> Settings:
     return load_settings(given)
 
@@ -107,7 +125,3 @@ def rows(db: Database, sql: str, given: dict[str, Any] | None = None) -> list[An
     with db.transaction() as cur:
         cur.execute(sql, given)
         return cur.fetchall()
-
-
-def shifted(alert: Alert, seconds: float) -> Alert:
-    return replace(alert, sent_at=alert.sent_at + timedelta(seconds=seconds))

@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from core.wave_records import WaveSignal
+from database import params
+from database.engine import Database
 from waves.adapter import adapt_signal
 from waves.processor import Rules
 
@@ -40,3 +42,9 @@ def raw_signal(number: int = 1, exchange_id: int = 1, wave: datetime = WAVE, **f
 def signal(number: int = 1, exchange_id: int = 1, wave: datetime = WAVE, **fields: Any) -> WaveSignal:
     """The same, adapted."""
     return adapt_signal(raw_signal(number, exchange_id, wave, **fields), wave + timedelta(minutes=20))
+
+
+def held(db: Database, exchange_id: int = 1) -> dict[str, Decimal]:
+    """The parameters of an exchange as recorded."""
+    with db.transaction() as cur:
+        return params.values_of(params.get_params(cur, exchange_id))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from core.settings import load_settings
+from tests.support_needs import missing
 from tests.support_service import Answer, Service, send, service
 from web.serving.admission import OTHER_SHARE, RETRY_AFTER_SECONDS, STREAM_SHARE, THREADS, Admission, kind_of
 from web.serving.logs import init_logging
@@ -232,7 +233,7 @@ def assert_intake_is_quick(port: int, path: str) -> None:
 def _room_for_descriptors() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 2 * IDLE_CONNECTIONS:
-        pytest.skip(f"this machine allows {hard} open files only")
+        missing(f"needs {2 * IDLE_CONNECTIONS} open files, this machine allows {hard}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * IDLE_CONNECTIONS), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -28,9 +28,9 @@ from operations.alarms.messenger import Messenger, masked
 from operations.alarms.sentry import Sentry
 from operations.alarms.watch import Watch, Watched
 from tests.support_deliveries import deliver
+from tests.support_http import csrf_token
 from tests.support_market import CONTRACT, bar_at
 from tests.support_service import turn_off, turn_on
-from tests.test_market_pages import reader as reader  # noqa: PLC0414  the fixture of a logged-in operator
 from web_server import create_app
 
 NOW = datetime(2025, 12, 10, 15, 0, tzinfo=UTC)  # a Wednesday, 10:00 in New York
@@ -254,9 +254,7 @@ def test_the_status_page_shows_alarms_and_what_was_told(reader: FlaskClient, db:
     assert "no address" in page
 
 
-def test_the_test_button_needs_an_operator_and_says_how_it_went(reader: FlaskClient, client: FlaskClient) -> None:
-    page = reader.get("/status").text
-    token = page.split('name="csrf-token" content="')[1].split('"')[0]
-    answer = reader.post("/status/alarms/test", data={"csrf_token": token})
+def test_the_test_button_needs_an_operator_and_says_how_it_went(reader: FlaskClient) -> None:
+    answer = reader.post("/status/alarms/test", data={"csrf_token": csrf_token(reader, "/status")})
     assert answer.headers["Location"] == "/status?tested=0-of-0"
     assert "No address is set" in reader.get("/status?tested=0-of-0").text

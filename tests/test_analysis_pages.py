@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import timedelta
 from typing import Any
 
@@ -16,22 +15,12 @@ from analysis.worker import Analyst, run_all
 from core.errors import MisconfiguredError
 from core.settings import Settings, load_settings
 from database.engine import Database
-from tests.conftest import PASSWORD
 from tests.support_analysis import expected, held, history, save, save_contract, series_of, simulated_bars
 from tests.support_feed import wait_for
 from tests.support_trend import CONTRACT
 from web_server import create_app
 
 PLAN = parse_plan({})
-
-
-@pytest.fixture
-def reader(client: FlaskClient, operator: str) -> FlaskClient:
-    form = client.get("/login").text
-    token = re.search(r'name="csrf_token" value="([^"]+)"', form)
-    assert token
-    client.post("/login", data={"name": operator, "password": PASSWORD, "csrf_token": token[1]})
-    return client
 
 
 @pytest.fixture

@@ -15,9 +15,8 @@ from flask_openapi3 import OpenAPI
 from core.clock import ManualClock
 from core.lifecycle import Kind
 from database.engine import Database
+from tests.support_http import ask, get, words
 from tests.support_signals import START, add, event, mfe
-from tests.test_signals_api import ask, caller  # noqa: F401 - a fixture
-from tests.test_signals_pages import get, reader, words  # noqa: F401 - a fixture
 from web.dashboards.analytics import whatif
 from web.dashboards.analytics.curve import curve
 from web.dashboards.analytics.gather import KEPT_SECONDS
@@ -155,11 +154,11 @@ def fill(db: Database) -> None:
     add(db, event("GHOST", Kind.SIGNAL_CREATED, market_state={"trend_regime": "Bearish"}))
 
 
-def analytics(caller: FlaskClient, query: str = "") -> Any:  # noqa: F811
+def analytics(caller: FlaskClient, query: str = "") -> Any:
     return ask(caller, f"/analytics{query}")["analytics"]
 
 
-def test_the_report_counts_completed_trades_of_both_legs(caller: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_the_report_counts_completed_trades_of_both_legs(caller: FlaskClient, db: Database) -> None:
     fill(db)
     found = analytics(caller)
     assert found["trades"] == 60
@@ -171,7 +170,7 @@ def test_the_report_counts_completed_trades_of_both_legs(caller: FlaskClient, db
     assert found["scratches"] == {"trades": 40, "went_on": {"1": 40, "2": 40, "3": 0, "5": 0, "10": 0, "20": 0}}
 
 
-def test_a_target_changes_results_history_and_groups(caller: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_a_target_changes_results_history_and_groups(caller: FlaskClient, db: Database) -> None:
     fill(db)
     found = analytics(caller, "?target=2")
     assert found["legs"]["no_be"]["expectancy_r"]["mean"] == 1
@@ -183,7 +182,7 @@ def test_a_target_changes_results_history_and_groups(caller: FlaskClient, db: Da
     assert (targets[1], targets[2], targets[3]) == (pytest.approx(1 / 3, abs=1e-3), 1, -1)
 
 
-def test_groups_are_those_of_the_new_york_clock(caller: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_groups_are_those_of_the_new_york_clock(caller: FlaskClient, db: Database) -> None:
     add(db, event("T", Kind.SIGNAL_CREATED), event("T", Kind.ENTRY, 1, htf_alignment={"m5": "Bullish", "h1": "Bearish",
         "h4": "Bullish", "all_bullish": False}), event("T", Kind.EXIT_SL, 5))  # fmt: skip
     groups = {name: [row["name"] for row in rows] for name, rows in analytics(caller)["groups"].items()}
@@ -197,12 +196,12 @@ def test_groups_are_those_of_the_new_york_clock(caller: FlaskClient, db: Databas
     ("query", "trades"),
     [("?session=NY+AM", 9), ("?direction=short", 0), ("?from=2025-12-12", 2), ("?stream=other", 0), ("?q=T5", 11)],
 )
-def test_filters_choose_the_trades(caller: FlaskClient, db: Database, query: str, trades: int) -> None:  # noqa: F811
+def test_filters_choose_the_trades(caller: FlaskClient, db: Database, query: str, trades: int) -> None:
     fill(db)
     assert analytics(caller, query)["trades"] == trades
 
 
-def test_a_report_is_kept_for_half_a_minute(caller: FlaskClient, app: OpenAPI, db: Database) -> None:  # noqa: F811
+def test_a_report_is_kept_for_half_a_minute(caller: FlaskClient, app: OpenAPI, db: Database) -> None:
     clock = app.extensions["signalbook"].clock = ManualClock(START)
     fill(db)
     assert analytics(caller)["trades"] == 60
@@ -212,13 +211,13 @@ def test_a_report_is_kept_for_half_a_minute(caller: FlaskClient, app: OpenAPI, d
     assert analytics(caller)["trades"] == 61
 
 
-def test_without_trades_the_page_says_so_and_makes_nothing_up(reader: FlaskClient) -> None:  # noqa: F811
+def test_without_trades_the_page_says_so_and_makes_nothing_up(reader: FlaskClient) -> None:
     said = words(get(reader, PAGE))
     assert "No completed trade here" in said
     assert "0.00R" not in said
 
 
-def test_the_page_shows_figures_with_their_sample_and_verdict(reader: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_the_page_shows_figures_with_their_sample_and_verdict(reader: FlaskClient, db: Database) -> None:
     fill(db)
     said = words(get(reader, f"{PAGE}?target=2"))
     for text in (
@@ -234,11 +233,11 @@ def test_the_page_shows_figures_with_their_sample_and_verdict(reader: FlaskClien
 
 
 @pytest.mark.parametrize("query", ["target=21", "target=x", "session=noon", "from=never", "direction=up"])
-def test_the_page_names_what_means_nothing(reader: FlaskClient, query: str) -> None:  # noqa: F811
+def test_the_page_names_what_means_nothing(reader: FlaskClient, query: str) -> None:
     answer = get(reader, f"{PAGE}?{query}")
     assert answer.status_code == 422
     assert query.partition("=")[0] in answer.text
 
 
-def test_the_api_names_what_means_nothing(caller: FlaskClient) -> None:  # noqa: F811
+def test_the_api_names_what_means_nothing(caller: FlaskClient) -> None:
     assert ask(caller, "/analytics?target=21", 400)["errors"][0]["field"] == "target"

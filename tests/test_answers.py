@@ -18,9 +18,8 @@ from core.lifecycle import Kind
 from core.settings import Settings
 from database.engine import Database
 from tests.support_answers import hold_to_description, model_named, models_of
-from tests.support_signals import add, event
-from tests.test_policy import api_token
-from tests.test_signals_api import BASE, ask, caller, fill  # noqa: F401 - a fixture
+from tests.support_http import SIGNALS, api_token, ask
+from tests.support_signals import add, event, fill
 from web.dashboards.answers import figures, models
 from web_server import create_app
 
@@ -43,10 +42,10 @@ WITHOUT_MODEL = {("get", "/api/stream")}  # server-sent events
 
 
 @pytest.mark.parametrize("path", ANSWERS)
-def test_an_answer_is_as_described(caller: FlaskClient, db: Database, path: str) -> None:  # noqa: F811
+def test_an_answer_is_as_described(caller: FlaskClient, db: Database, path: str) -> None:
     fill(db)
     add(db, event("LATE", Kind.EXIT_SL, 50, symbol=None))
-    ANSWERS[path].model_validate_json(caller.get(BASE + path).data)
+    ANSWERS[path].model_validate_json(caller.get(SIGNALS + path).data)
 
 
 def test_deleting_and_restoring_answer_as_described(app: OpenAPI, db: Database) -> None:
@@ -54,16 +53,16 @@ def test_deleting_and_restoring_answer_as_described(app: OpenAPI, db: Database) 
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {api_token(db, 'operator')}"
     body = {"signals": [{"stream": "main", "trade_id": "WON"}], "reason": "x"}
-    models.DeletedAnswer.model_validate_json(client.post(f"{BASE}/delete", json=body).data)
-    listed = models.DeletionsAnswer.model_validate_json(client.get(f"{BASE}/deletions").data)
-    answer = client.post(f"{BASE}/restore", json={"ids": [each.id for each in listed.deletions]})
+    models.DeletedAnswer.model_validate_json(client.post(f"{SIGNALS}/delete", json=body).data)
+    listed = models.DeletionsAnswer.model_validate_json(client.get(f"{SIGNALS}/deletions").data)
+    answer = client.post(f"{SIGNALS}/restore", json={"ids": [each.id for each in listed.deletions]})
     assert len(models.RestoredAnswer.model_validate_json(answer.data).restored) == 1
 
 
-def test_the_description_names_the_shape_of_each_answer(app: OpenAPI, caller: FlaskClient) -> None:  # noqa: F811
+def test_the_description_names_the_shape_of_each_answer(app: OpenAPI, caller: FlaskClient) -> None:
     document: dict[str, Any] = app.api_doc
     for path, model in {"/all-signals": "SignalsAnswer", "/stats": "StatsAnswer"}.items():
-        found = document["paths"][BASE + path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        found = document["paths"][SIGNALS + path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
         assert found["$ref"].endswith(f"/{model}")
     assert ask(caller, "/stats")["success"] is True
 
@@ -89,7 +88,7 @@ def test_an_answer_that_is_not_as_described_is_noticed(settings: Settings, db: D
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {api_token(db, 'viewer')}"
     app.after_request_funcs[None].append(with_a_field_more)  # before the check: the last registered runs first
-    client.get(f"{BASE}/stats")
+    client.get(f"{SIGNALS}/stats")
     assert "is no StatsAnswer" in faults[0]
 
 

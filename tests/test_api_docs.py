@@ -14,9 +14,8 @@ from flask_openapi3 import OpenAPI
 from core.lifecycle import Kind
 from database.engine import Database
 from tests.support_deliveries import deliver
+from tests.support_http import api_token, log_in
 from tests.support_signals import add, event
-from tests.test_auth import log_in
-from tests.test_policy import api_token
 from web.api import groups
 
 HEARTBEAT = {"event_type": "HEARTBEAT", "signal_count": 1}

@@ -12,7 +12,7 @@ from flask_openapi3 import OpenAPI
 from core.errors import InvalidInputError
 from database import api_tokens
 from database.engine import Database
-from tests.test_auth import log_in
+from tests.support_http import log_in
 
 LOG = "/api/automated-signals/telemetry"
 REPLAY = f"{LOG}/replay"

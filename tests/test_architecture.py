@@ -33,6 +33,7 @@ PURE = (
     "core/timezones.py",
     "core/instruments.py",
     "core/wave_records.py",
+    "database/csv_text.py",
     "operations/alarms/rules.py",
     "operations/alarms/plan.py",
     "operations/export/tables.py",
@@ -119,6 +120,7 @@ IMPURE_MODULES = {
 EXCEPT_EXCEPTION = {
     "database/jobs.py",
     "web/errors.py",
+    "telemetry/intake.py",  # its thread must outlive any alert
     "telemetry/writer.py",
     "waves/feed/supervisor.py",  # the feed's supervisor
     "ingestion/feed/supervisor.py",  # likewise

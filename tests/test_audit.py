@@ -12,9 +12,7 @@ from flask_openapi3 import OpenAPI
 from core.errors import DatabaseUnavailableError
 from database import operator_actions, users
 from database.engine import Database
-from tests.conftest import PASSWORD
-from tests.test_auth import csrf_token, log_in
-from tests.test_policy import api_token
+from tests.support_http import PASSWORD, api_token, csrf_token, log_in
 from web.passwords import hash_password
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,34 +11,18 @@ from dataclasses import replace
 import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
-from werkzeug.test import TestResponse
 
 from core.errors import DatabaseUnavailableError
 from core.settings import Settings
 from database import users
 from database.engine import Database
-from tests.conftest import PASSWORD
+from tests.support_http import PAGE, PASSWORD, csrf_token, log_in
 from web.passwords import hash_password, is_password_of
 from web_server import create_app
 
-BROWSER = {"Accept": "text/html"}
-
-
-def csrf_token(client: FlaskClient, path: str = "/login") -> str:
-    found = re.search(r'name="csrf-token" content="([^"]+)"', client.get(path).text)
-    assert found
-    return found[1]
-
-
-def log_in(
-    client: FlaskClient, name: str = "ann", password: str = PASSWORD, *, to: str = "/status", address: str = "127.0.0.1"
-) -> TestResponse:
-    form = {"name": name, "password": password, "next": to, "csrf_token": csrf_token(client)}
-    return client.post("/login", data=form, environ_base={"REMOTE_ADDR": address})
-
 
 def is_logged_in(client: FlaskClient) -> bool:
-    answer = client.get("/status", headers=BROWSER)
+    answer = client.get("/status", headers=PAGE)
     assert answer.status_code in (200, 302)
     return answer.status_code == 200
 
@@ -72,7 +55,7 @@ def test_names_are_taken_without_regard_to_case_and_spaces(client: FlaskClient, 
 
 
 def test_an_anonymous_visitor_is_sent_to_the_login_and_back(client: FlaskClient, operator: str) -> None:
-    answer = client.get("/about/licences?x=1", headers=BROWSER)
+    answer = client.get("/about/licences?x=1", headers=PAGE)
     assert answer.headers["Location"] == "/login?next=/about/licences?x%3D1"
     assert 'name="next" value="/about/licences?x=1"' in client.get(answer.headers["Location"]).text
 
@@ -128,7 +111,7 @@ def test_a_copied_cookie_is_dead_after(
 def test_a_cookie_moved_to_another_browser_is_refused(app: OpenAPI, client: FlaskClient, operator: str) -> None:
     log_in(client, operator)
     thief = with_cookie_of(app, client)
-    assert thief.get("/status", headers=BROWSER | {"User-Agent": "another"}).status_code == 302
+    assert thief.get("/status", headers=PAGE | {"User-Agent": "another"}).status_code == 302
 
 
 def test_logout_without_a_login_does_no_harm(client: FlaskClient) -> None:
@@ -248,7 +231,7 @@ def test_without_the_database_pages_say_so_and_come_back(
     log_in(client, operator)
     with monkeypatch.context() as away:
         away.setattr(type(db), "transaction", _refuse)
-        answer = client.get("/status", headers=BROWSER)
+        answer = client.get("/status", headers=PAGE)
         assert answer.status_code == 503
         assert "The database cannot be reached." in answer.text
         assert app_of(client).test_client().get("/login").status_code == 200

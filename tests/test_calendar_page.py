@@ -14,9 +14,8 @@ from flask_openapi3 import OpenAPI
 from core.clock import ManualClock
 from core.lifecycle import Kind
 from database.engine import Database
-from tests.support_signals import START, add, event
-from tests.test_signals_api import fill
-from tests.test_signals_pages import get, listed, reader, words  # noqa: F401 - a fixture
+from tests.support_http import get, listed, words
+from tests.support_signals import START, add, event, fill
 from web.dashboards.calendar import grid
 
 PAGE = "/automated-signals-calendar"
@@ -47,14 +46,14 @@ def test_a_week_adds_up_what_is_known_and_leaves_other_months_out() -> None:
     assert found[5].total["signals"] == 1
 
 
-def test_a_month_shows_counts_and_r_totals_of_either_leg(reader: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_a_month_shows_counts_and_r_totals_of_either_leg(reader: FlaskClient, db: Database) -> None:
     fill(db)
     said = words(get(reader, f"{PAGE}?month=2025-12"))
     assert "December 2025 5 signals 3 trades 2 completed 1 cancelled" in said
     assert re.search("10 5 signals 3 trades BE \N{MINUS SIGN}1.00R No-BE \N{MINUS SIGN}2.00R", said)
 
 
-def test_a_day_leads_to_its_signals(reader: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_a_day_leads_to_its_signals(reader: FlaskClient, db: Database) -> None:
     fill(db)
     add(db, event("OTHER", Kind.ENTRY, 2 * 24 * 60))
     link = re.search(
@@ -64,7 +63,7 @@ def test_a_day_leads_to_its_signals(reader: FlaskClient, db: Database) -> None: 
     assert len(listed(get(reader, link[1].replace("&amp;", "&")))) == 5
 
 
-def test_without_a_month_it_is_the_present_one_in_new_york(app: OpenAPI, reader: FlaskClient) -> None:  # noqa: F811
+def test_without_a_month_it_is_the_present_one_in_new_york(app: OpenAPI, reader: FlaskClient) -> None:
     app.extensions["signalbook"].clock = ManualClock(START.replace(month=12, day=1, hour=3))  # still November there
     said = words(get(reader, PAGE))
     assert "November 2025 No signals in this month" in said
@@ -72,13 +71,13 @@ def test_without_a_month_it_is_the_present_one_in_new_york(app: OpenAPI, reader:
 
 
 @pytest.mark.parametrize("month", ["2025-13", "2025-00", "x", "0000-01", "2999-01"])
-def test_a_month_that_is_none_is_named(reader: FlaskClient, month: str) -> None:  # noqa: F811
+def test_a_month_that_is_none_is_named(reader: FlaskClient, month: str) -> None:
     answer = get(reader, f"{PAGE}?month={month}")
     assert answer.status_code == 422
     assert "month: must" in answer.text
 
 
-def test_a_stream_restricts_the_month(reader: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_a_stream_restricts_the_month(reader: FlaskClient, db: Database) -> None:
     fill(db)
     add(db, event("S", Kind.ENTRY, stream="second"))
     assert "December 2025 1 signals" in words(get(reader, f"{PAGE}?month=2025-12&stream=second"))

@@ -19,9 +19,8 @@ from database.engine import Database
 from telemetry.dialects.understand import understand
 from telemetry.kit.templates import TEMPLATES, Template
 from tests.pine.support_pine import SENDER
+from tests.support_http import PAGE, csrf_token, get, words
 from tests.support_intake import running_app, stored_bodies
-from tests.test_auth import log_in
-from tests.test_telemetry_pages import csrf, get, words
 
 FILLED_IN = {
     "{{ticker}}": "MNQ1!",
@@ -39,14 +38,8 @@ def app(settings: Settings, db: Database) -> Iterator[OpenAPI]:
         yield running
 
 
-@pytest.fixture
-def reader(client: FlaskClient, operator: str) -> FlaskClient:
-    log_in(client, operator)
-    return client
-
-
 def post(client: FlaskClient, path: str, **form: str) -> TestResponse:
-    return client.post(path, data=form | {"csrf_token": csrf(client)}, headers={"Accept": "text/html"})
+    return client.post(path, data=form | {"csrf_token": csrf_token(client, "/connect")}, headers=PAGE)
 
 
 def fresh_token(answer: TestResponse) -> str:

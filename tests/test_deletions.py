@@ -13,16 +13,13 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 from werkzeug.test import TestResponse
 
-from automated_signals_state import state_hash
 from core.lifecycle import Kind
 from database import deletions, events, states
 from database.engine import Database
 from database.events import Outcome, append_events
 from telemetry.history.rebuild import fold_older_rows, rebuild
-from tests.support_signals import START, add, event, mfe
-from tests.test_policy import api_token
-from tests.test_signals_api import BASE, ask, caller  # noqa: F401 - a fixture
-from tests.test_signals_pages import get, listed, reader, words  # noqa: F401 - a fixture
+from tests.support_http import PAGE, SIGNALS, api_token, ask, csrf_token, get, listed, words
+from tests.support_signals import START, add, event, hash_of, mfe
 
 T1 = ("main", "T1")
 QUALITY = "/automated-signals-quality"
@@ -46,11 +43,6 @@ def restore(db: Database, *trade_ids: str) -> list[tuple[str, str]]:
 def trade_ids(db: Database) -> list[str]:
     with db.transaction() as cur:
         return sorted(state.trade_id for state in states.all_states(cur))
-
-
-def hash_of(db: Database) -> str:
-    with db.transaction() as cur:
-        return state_hash(states.all_states(cur))
 
 
 def test_a_deleted_signal_has_no_state_and_keeps_its_events(db: Database) -> None:
@@ -150,18 +142,12 @@ def test_an_alert_at_the_same_moment_is_either_in_the_state_or_said_to_be_delete
     assert state.no_be_mfe_r == 39
 
 
-def token_of(page: TestResponse) -> str:
-    found = re.search(r'name="csrf-token" content="([^"]+)"', page.text)
-    assert found
-    return found[1]
+def post(reader: FlaskClient, path: str, **fields: Any) -> TestResponse:
+    token = csrf_token(reader, "/automated-signals")
+    return reader.post(path, data={"csrf_token": token, **fields}, headers=PAGE)
 
 
-def post(reader: FlaskClient, path: str, **fields: Any) -> TestResponse:  # noqa: F811
-    token = token_of(get(reader, "/automated-signals"))
-    return reader.post(path, data={"csrf_token": token, **fields}, headers={"Accept": "text/html"})
-
-
-def test_the_list_deletes_what_is_ticked_and_the_quality_page_undoes_it(reader: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_the_list_deletes_what_is_ticked_and_the_quality_page_undoes_it(reader: FlaskClient, db: Database) -> None:
     trade(db)
     assert 'name="signal" value="[&#34;main&#34;, &#34;T1&#34;]"' in get(reader, "/automated-signals").text
     answer = post(reader, "/automated-signals/delete", signal=[json.dumps(T1)], reason=" made by <b>hand</b> ")
@@ -191,30 +177,30 @@ def test_the_list_deletes_what_is_ticked_and_the_quality_page_undoes_it(reader: 
         ({"signal": ['["a\\u0000", "T1"]'], "reason": "x"}, "signals"),
     ],
 )
-def test_a_form_that_does_not_fit_is_named(reader: FlaskClient, fields: dict[str, Any], field: str) -> None:  # noqa: F811
+def test_a_form_that_does_not_fit_is_named(reader: FlaskClient, fields: dict[str, Any], field: str) -> None:
     answer = post(reader, "/automated-signals/delete", **fields)
     assert answer.status_code == 422
     assert f"{field}: " in answer.text
 
 
-def test_programs_delete_and_restore_if_they_are_operators(app: OpenAPI, caller: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_programs_delete_and_restore_if_they_are_operators(app: OpenAPI, caller: FlaskClient, db: Database) -> None:
     trade(db)
     body = {"signals": [{"stream": "main", "trade_id": "T1"}], "reason": "twice"}
-    assert caller.post(f"{BASE}/delete", json=body).status_code == 403
+    assert caller.post(f"{SIGNALS}/delete", json=body).status_code == 403
     operator = app.test_client()
     operator.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {api_token(db, 'operator')}"
-    assert operator.post(f"{BASE}/delete", json=body).get_json()["deleted"] == [{"stream": "main", "trade_id": "T1"}]
+    assert operator.post(f"{SIGNALS}/delete", json=body).get_json()["deleted"] == [{"stream": "main", "trade_id": "T1"}]
     assert "deleted" in ask(caller, "/trade/T1", 404)["detail"]
     assert ask(caller, "/stats")["stats"]["total"] == 1
     (row,) = ask(caller, "/deletions")["deletions"]
     assert (row["trade_id"], row["reason"], row["restored_at"]) == ("T1", "twice", None)
-    restored = operator.post(f"{BASE}/restore", json={"ids": [row["id"]]}).get_json()["restored"]
+    restored = operator.post(f"{SIGNALS}/restore", json={"ids": [row["id"]]}).get_json()["restored"]
     assert restored == [{"stream": "main", "trade_id": "T1"}]
     assert ask(caller, "/stats")["stats"]["total"] == 2
-    assert operator.post(f"{BASE}/delete", json={"signals": [], "reason": "x"}).status_code == 400
+    assert operator.post(f"{SIGNALS}/delete", json={"signals": [], "reason": "x"}).status_code == 400
 
 
-def test_a_viewer_is_offered_no_deletion(app: OpenAPI, db: Database, reader: FlaskClient) -> None:  # noqa: F811
+def test_a_viewer_is_offered_no_deletion(app: OpenAPI, db: Database, reader: FlaskClient) -> None:
     trade(db)
     with db.transaction() as cur:
         cur.execute("UPDATE users SET role = 'viewer'")
@@ -224,7 +210,7 @@ def test_a_viewer_is_offered_no_deletion(app: OpenAPI, db: Database, reader: Fla
     assert post(reader, "/automated-signals/delete", signal=[json.dumps(T1)], reason="x").status_code == 403
 
 
-def test_the_quality_page_names_flags_deliveries_and_what_is_not_known(reader: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_the_quality_page_names_flags_deliveries_and_what_is_not_known(reader: FlaskClient, db: Database) -> None:
     said = words(get(reader, QUALITY))
     assert "No signal has arrived yet" in said
     assert "Every delivery was understood" in said

@@ -25,6 +25,7 @@ from core.errors import DatabaseUnavailableError, MisconfiguredError, NotFoundEr
 from database import embedded, embedded_files
 from database.embedded import EmbeddedServer, connection_url
 from database.embedded_cluster import Credentials
+from tests.support_needs import missing
 from tests.support_postgres import fresh_database, public_directory, template_database
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -399,10 +400,7 @@ def python_for_everybody(home: Path) -> str | None:
 @pytest.mark.skipif(not IS_ROOT, reason="this is the run as an ordinary user")
 def test_all_of_this_holds_for_an_ordinary_user() -> None:
     with public_directory() as home:
-        python = python_for_everybody(home)
-        if python is None and os.environ.get("CI") != "true":
-            pytest.skip("an ordinary user can read neither this checkout nor a Python of its version")
-        assert python, "CI needs a checkout and a Python that an ordinary user can read"
+        python = python_for_everybody(home) or missing("needs a checkout and a Python that an ordinary user can read")
         done = run_as_nobody(
             home, python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--noconftest", str(Path(__file__))
         )

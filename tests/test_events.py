@@ -13,11 +13,12 @@ from uuid import uuid4
 import psycopg2.errors
 import pytest
 
-from automated_signals_state import fold, state_hash
+from automated_signals_state import fold
 from core.lifecycle import Kind, LifecycleEvent, Source, mfe_slot
 from database import events, states
 from database.engine import Database
 from database.events import Outcome, append_events
+from tests.support_signals import hash_of
 
 START = datetime(2025, 12, 11, 14, 30, 5, tzinfo=UTC)
 
@@ -46,11 +47,6 @@ def life(trade: str) -> list[LifecycleEvent]:
 def append(db: Database, group: Sequence[LifecycleEvent]) -> list[Outcome]:
     with db.transaction() as cur:
         return append_events(cur, group)
-
-
-def hash_of(db: Database) -> str:
-    with db.transaction() as cur:
-        return state_hash(states.all_states(cur))
 
 
 def test_a_new_fact_is_accepted_and_its_repeat_is_a_conflict(db: Database) -> None:
@@ -172,3 +168,20 @@ def test_the_table_refuses_what_cannot_be(db: Database, assignment: str) -> None
         db.transaction() as cur,
     ):
         cur.execute(f"UPDATE automated_signals SET {assignment}")
+
+
+def test_a_repair_reads_back_from_its_row_as_it_was(db: Database) -> None:
+    """A rebuild folds repairs from their rows: what a row shows beside them, such as the session, is none of their words."""
+    repair = event(
+        Kind.ENTRY,
+        3,
+        source=Source.RECONCILED,
+        receipt_id=None,
+        event_time=START,
+        signal_time=START,
+        confidence=Decimal("0.95"),
+        reconciliation_reason="entry_received_minus_one_bar",
+    )
+    append(db, [repair])
+    with db.transaction() as cur:
+        assert list(events.kept_events(cur)) == [repair]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask_openapi3 import OpenAPI
 
+from tests.support_needs import node
 from web import format as formatter
 
 CASES: list[tuple[str, list[Any], str]] = json.loads((Path(__file__).parent / "format_cases.json").read_text())
@@ -38,12 +37,10 @@ def test_pages_write_values_as_the_table_says(name: str, given: list[Any], expec
 
 
 def test_scripts_write_values_as_the_table_says() -> None:
-    node = shutil.which("node")
-    if node is None and os.environ.get("CI") != "true":
-        pytest.skip("needs node")
-    assert node, "CI needs node"
     given = json.dumps({"source": SCRIPT.read_text(), "cases": CASES})
-    done = subprocess.run([node, "-e", RUN_CASES], input=given, capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(
+        [node(), "-e", RUN_CASES], input=given, capture_output=True, text=True, check=True, timeout=30
+    )
     expected = [[name, arguments, text] for name, arguments, text in CASES]
     written = json.loads(done.stdout)
     assert [[*case[:2], text] for case, text in zip(CASES, written, strict=True)] == expected
@@ -62,9 +59,3 @@ def test_an_instant_becomes_a_time_element_that_carries_utc(app: OpenAPI) -> Non
         '<time datetime="2025-11-20T14:30:05.000Z" data-show="minute" title="2025-11-20T14:30:05.000Z">'
         "2025-11-20 09:30 EST</time> —"
     )
-
-
-def test_age_between_two_instants() -> None:
-    now = datetime(2025, 11, 20, 14, 30, tzinfo=UTC)
-    assert formatter.age_between(now - timedelta(minutes=3, seconds=5), now) == "3m 05s"
-    assert formatter.age_between(None, now) == formatter.MISSING

@@ -107,13 +107,13 @@ class World:
                 journal.adopt_orphans()
 
     def append(self, journal: Journal) -> None:
-        new = record(next(self.numbers))
-        self.given.add(new)
+        new = [record(next(self.numbers)) for _ in range(self.rng.choice((1, 1, 2, 5)))]
+        self.given.update(new)
         try:
-            journal.append(new)
+            journal.append(*new)
         except StorageError:
             return
-        self.acked.add(new)
+        self.acked.update(new)
 
     def store(self, journal: Journal) -> None:
         """The database commits part of the backlog; now and then the journal is not told."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -26,7 +25,7 @@ from ingestion import presenting
 from ingestion.bars.files import parse_bars
 from simulator.gateway.gateway import Gateway
 from simulator.gateway.market import Market, front_contracts
-from tests.conftest import PASSWORD
+from tests.support_http import csrf_token
 from tests.support_market import CALENDAR, CONTRACT, at, bar_at
 from web_server import create_app
 
@@ -42,15 +41,6 @@ def filled(db: Database) -> list[Bar]:
         bars.save_contract(cur, Contract(CONTRACT, "MESM5", "Micro E-mini S&P 500", Decimal("0.25")))
         bars.upsert_bars(cur, [*given[:-1], replace(given[-1], source="live", is_partial=True)])
     return given
-
-
-@pytest.fixture
-def reader(client: FlaskClient, operator: str) -> FlaskClient:
-    form = client.get("/login").text
-    token = re.search(r'name="csrf_token" value="([^"]+)"', form)
-    assert token
-    client.post("/login", data={"name": operator, "password": PASSWORD, "csrf_token": token[1]})
-    return client
 
 
 def get(reader: FlaskClient, path: str, status: int = 200, **query: Any) -> dict[str, Any]:
@@ -98,11 +88,8 @@ def test_a_wrong_timeframe_is_refused_by_name(reader: FlaskClient) -> None:
 
 
 def test_without_a_gateway_there_is_nothing_to_fill_from(reader: FlaskClient, filled: list[Bar]) -> None:
-    token = re.search(r'name="csrf-token" content="([^"]+)"', reader.get("/market-data").text)
-    assert token
-    answer = reader.post(
-        "/api/market-data/fill", json={"contract": CONTRACT, "timeframe": "1m"}, headers={"X-CSRFToken": token[1]}
-    )
+    headers = {"X-CSRFToken": csrf_token(reader, "/market-data")}
+    answer = reader.post("/api/market-data/fill", json={"contract": CONTRACT, "timeframe": "1m"}, headers=headers)
     assert (answer.status_code, answer.get_json()["success"]) == (409, False)
     assert get(reader, "feed")["status"] == "off"
 

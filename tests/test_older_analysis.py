@@ -13,6 +13,7 @@ from database import migrate
 from database.analysis import Choice
 from database.engine import Database
 from tests.support_analysis import expected, history, save, series_of
+from tests.support_postgres import older_installation
 
 OLDER = """
 CREATE TABLE detected_signals (
@@ -35,12 +36,8 @@ INSERT INTO coordinator_watermarks VALUES ('older', 17);
 
 @pytest.fixture
 def adopted(empty_database_url: str) -> Iterator[Database]:
-    db = Database(empty_database_url)
-    with db.transaction() as cur:
-        cur.execute(OLDER)
-    migrate.upgrade(db)
-    yield db
-    db.close()
+    with older_installation(empty_database_url, OLDER) as db:
+        yield db
 
 
 def test_older_signals_stay_and_are_listed_once(adopted: Database) -> None:

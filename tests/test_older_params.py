@@ -10,6 +10,7 @@ import pytest
 
 from database import migrate, params
 from database.engine import Database
+from tests.support_postgres import older_installation
 from tests.support_waves import FOUR, RECEIVED, RULES, WAVE, signal
 from waves.processor import process_due, receive
 
@@ -53,12 +54,8 @@ CREATE TABLE monitoring.positions (id serial PRIMARY KEY);
 
 @pytest.fixture
 def older(empty_database_url: str) -> Iterator[Database]:
-    database = Database(empty_database_url)
-    with database.transaction() as cur:
-        cur.execute(OLDER)
-    migrate.upgrade(database)
-    yield database
-    database.close()
+    with older_installation(empty_database_url, OLDER) as db:
+        yield db
 
 
 def test_rows_and_unknown_columns_are_kept_and_the_known_exchanges_added(older: Database) -> None:

@@ -9,9 +9,10 @@ from decimal import Decimal
 import pytest
 
 from core.lifecycle import Kind, LifecycleEvent, mfe_slot
-from database import migrate, states
+from database import states
 from database.engine import Database
 from telemetry.history.rebuild import fold_older_rows, rebuild
+from tests.support_postgres import older_installation
 
 OLDER = """
 CREATE TABLE automated_signals (
@@ -62,13 +63,9 @@ VALUES ('2025-11-14 14:31:02', '{"type": "ENTRY"}', 12, 'kept');
 
 @pytest.fixture
 def older(empty_database_url: str) -> Iterator[Database]:
-    db = Database(empty_database_url)
-    with db.transaction() as cur:
-        cur.execute(OLDER)
-    migrate.upgrade(db)
-    fold_older_rows(db)
-    yield db
-    db.close()
+    with older_installation(empty_database_url, OLDER) as db:
+        fold_older_rows(db)
+        yield db
 
 
 def test_every_row_and_every_unknown_column_is_kept(older: Database) -> None:

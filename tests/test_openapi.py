@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from tests.test_auth import log_in
+from tests.support_http import log_in
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 FREE_VALUES = {"default", "example", "examples", "enum", "const"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pytest
 from flask import Blueprint
@@ -15,9 +14,9 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from core.settings import Settings
-from database import api_tokens, tokens, users
+from database import users
 from database.engine import Database
-from tests.conftest import PASSWORD
+from tests.support_http import PASSWORD, api_token, csrf_token
 from web.passwords import hash_password
 from web.policy import POLICY, SAFE_METHODS, Access
 from web_server import create_app
@@ -111,23 +110,6 @@ def enter(app: OpenAPI, db: Database, caller: Caller) -> tuple[FlaskClient, dict
     if caller.token:
         client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {api_token(db, caller.token)}"
     return client, {"right": {"csrf_token": token}, "wrong": {"csrf_token": token[::-1]}, "missing": {}}[caller.csrf]
-
-
-def api_token(db: Database, role: str) -> str:
-    """An API token of this role; a token that has been revoked for the role "revoked"."""
-    with db.transaction() as cur:
-        token = tokens.new_token()
-        given = "operator" if role == "revoked" else role
-        token_id = api_tokens.add_token(cur, token=token, role=given, name="program", created_by="test")
-        if role == "revoked":
-            api_tokens.revoke_token(cur, token_id=token_id, now=datetime.now(UTC))
-    return token
-
-
-def csrf_token(client: FlaskClient, path: str = "/login") -> str:
-    found = re.search(r'name="csrf-token" content="([^"]+)"', client.get(path).text)
-    assert found
-    return found[1]
 
 
 @pytest.mark.parametrize("name", CALLERS)

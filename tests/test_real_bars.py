@@ -5,17 +5,17 @@ The file stays where it is; without it these tests say so and are skipped.
 
 from __future__ import annotations
 
-import csv
 import os
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from core.records import Bar, Timeframe, Unit
+from core.records import Bar, Timeframe, values_of
+from ingestion.bars.files import parse_bars
 from ingestion.bars.roll_up import roll_up
-from tests.support_market import CALENDAR, Key, Values, at, values_of
+from tests.support_market import CALENDAR, Key, Values, at
 
 DATA = Path(os.environ.get("SIGNALBOOK_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FILE = DATA / "bars" / "mes_m25_2025_5m_15m_1h_4h_1d.csv"
@@ -28,22 +28,8 @@ pytestmark = pytest.mark.skipif(not FILE.exists(), reason="the gateway's real ba
 @pytest.fixture(scope="module")
 def stored() -> list[Bar]:
     with FILE.open(newline="") as file:
-        return sorted((bar_of(row) for row in csv.DictReader(file)), key=lambda bar: bar.starts_at)
-
-
-def bar_of(row: dict[str, str]) -> Bar:
-    open_, high, low, close = (Decimal(row[name]) for name in ("open", "high", "low", "close"))
-    return Bar(
-        contract_id=row["contract_id"],
-        timeframe=Timeframe(Unit(int(row["timeframe_unit"])), int(row["timeframe_value"])),
-        starts_at=datetime.fromisoformat(row["timestamp"]),
-        open=open_,
-        high=high,
-        low=low,
-        close=close,
-        volume=int(row["volume"]),
-        source="history",
-    )
+        bars = [replace(bar, source="history") for bar in parse_bars(file)]
+    return sorted(bars, key=lambda bar: bar.starts_at)
 
 
 def compare(stored: list[Bar], lower: str, higher: str) -> tuple[dict[Key, Values], dict[Key, Values]]:

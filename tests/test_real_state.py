@@ -15,7 +15,7 @@ import pytest
 
 from automated_signals_state import Facts, derive, state_hash
 from core.ids import uuid7
-from database import deliveries, states
+from database import deliveries
 from database.engine import Database
 from telemetry.history.alert_import import ImportReport, import_rows
 from telemetry.history.alert_log import AlertRow, merge_alert_logs, parse_alert_log
@@ -23,6 +23,7 @@ from telemetry.history.rebuild import rebuild
 from telemetry.journal.record import Record
 from telemetry.prepare import prepare
 from telemetry.projection import project
+from tests.support_signals import hash_of
 
 ALERTS = Path(os.environ.get("SIGNALBOOK_DATA", Path(__file__).parents[2] / "shared" / "data")) / "alerts"
 FILES = sorted(ALERTS.glob("*.csv"))
@@ -49,11 +50,6 @@ def deliver(db: Database, rows: Iterable[AlertRow]) -> None:
         group = [prepare(record) for record in records[start : start + 100]]
         with db.transaction() as cur:
             project(cur, group, deliveries.add_deliveries(cur, [prepared.delivery for prepared in group]))
-
-
-def hash_of(db: Database) -> str:
-    with db.transaction() as cur:
-        return state_hash(states.all_states(cur))
 
 
 def empty(db: Database) -> None:

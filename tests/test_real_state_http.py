@@ -13,7 +13,8 @@ from telemetry.history.alert_log import AlertRow, merge_alert_logs
 from tests.intake_rig import TOKEN, WEBHOOK, until
 from tests.support_postgres import fresh_database
 from tests.support_service import Service, send, service
-from tests.test_real_state import FILES, expected, hash_of, logs
+from tests.support_signals import hash_of
+from tests.test_real_state import FILES, expected, logs
 
 __all__ = ["expected", "logs"]  # fixtures
 

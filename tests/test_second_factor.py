@@ -15,8 +15,8 @@ from werkzeug.test import TestResponse
 
 from database import second_factors, users
 from database.engine import Database
-from tests.conftest import PASSWORD
-from tests.test_auth import csrf_token, is_logged_in, log_in, with_cookie_of
+from tests.support_http import PAGE, PASSWORD, csrf_token, log_in
+from tests.test_auth import is_logged_in, with_cookie_of
 from web.passwords import hash_password
 from web.security import totp
 
@@ -47,7 +47,7 @@ def clock(app: OpenAPI) -> FixedClock:
 
 def post(client: FlaskClient, path: str, **form: str) -> TestResponse:
     page = "/login" if path.startswith("/login") else "/about/licences"
-    return client.post(path, data=form | {"csrf_token": csrf_token(client, page)}, headers={"Accept": "text/html"})
+    return client.post(path, data=form | {"csrf_token": csrf_token(client, page)}, headers=PAGE)
 
 
 def code_of(secret: str, at: datetime) -> str:

@@ -13,7 +13,7 @@ from core.settings import TRADINGVIEW_ADDRESSES, load_settings
 def test_defaults_are_those_of_the_documentation() -> None:
     settings = load_settings({})
     assert (settings.host, settings.port, settings.data_dir) == ("127.0.0.1", 5000, Path("var"))
-    assert settings.is_embedded
+    assert settings.database_url is None
     assert settings.stream == "main"
 
 

@@ -26,11 +26,10 @@ from database.engine import Database
 from database.states import Order, Place, Selection
 from telemetry.kit.routes import TEST_CONTENT_TYPE
 from tests.support_deliveries import deliver
+from tests.support_http import csrf_token, get, listed, words
 from tests.support_signals import START, add, event, measure, mfe
-from tests.test_signals_pages import get, listed, reader, words
 from web.dashboards import columns, export, pulse, query
 
-__all__ = ["reader"]
 LIST = "/automated-signals"
 HOUR = 60
 OPEN = datetime(2025, 12, 10, 15, 0, tzinfo=UTC)  # a Wednesday
@@ -235,10 +234,8 @@ def test_the_cancelled_tab_tells_when_why_after_how_long_and_by_what(reader: Fla
 
 @pytest.mark.usefixtures("trades")
 def test_columns_are_chosen_by_a_form_and_kept_in_a_cookie(reader: FlaskClient) -> None:
-    token = re.search(r'name="csrf-token" content="([^"]+)"', get(reader, LIST).text)
-    assert token
     form: MultiDict[str, str] = MultiDict([("column", "symbol"), ("column", "mae"), ("next", f"{LIST}?q=T")])
-    form["csrf_token"] = token[1]
+    form["csrf_token"] = csrf_token(reader, LIST)
     answer = reader.post(f"{LIST}/columns", data=form)
     assert (answer.status_code, answer.headers["Location"]) == (303, f"{LIST}?q=T")
     headings = re.search(r"(?s)<thead>.*</thead>", get(reader, LIST).text)

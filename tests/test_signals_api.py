@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -14,46 +13,11 @@ from flask_openapi3 import OpenAPI
 from core.clock import ManualClock
 from core.lifecycle import Kind
 from database.engine import Database
-from tests.support_signals import START, add, event, mfe
-from tests.test_policy import api_token
+from tests.support_http import SIGNALS, ask
+from tests.support_signals import START, add, event, fill, mfe
 from web.services import Services
 
-BASE = "/api/automated-signals"
 NUL = "%00"
-
-
-@pytest.fixture
-def caller(app: OpenAPI, db: Database) -> FlaskClient:
-    """A program that may look."""
-    client = app.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {api_token(db, 'viewer')}"
-    return client
-
-
-def ask(caller: FlaskClient, path: str, status: int = 200) -> Any:
-    answer = caller.get(BASE + path)
-    assert answer.status_code == status, answer.text
-    return answer.get_json()
-
-
-def fill(db: Database) -> None:
-    """A trade that ran 3R and was stopped, one that was stopped at once, an open one, a cancelled and a pending signal."""
-    add(
-        db,
-        event("WON", Kind.SIGNAL_CREATED, 0, htf_alignment={"m5": "Bullish", "all_bullish": False}),
-        event("WON", Kind.ENTRY, 1, bars_to_confirmation=1),
-        mfe("WON", 3, "3", "3.25"),
-        event("WON", Kind.BE_TRIGGERED, 4),
-        event("WON", Kind.EXIT_BE, 5),
-        event("WON", Kind.EXIT_SL, 9),
-        event("LOST", Kind.ENTRY, 11),
-        event("LOST", Kind.EXIT_SL, 12),
-        event("OPEN", Kind.ENTRY, 20),
-        mfe("OPEN", 22, "0", "0"),
-        event("GONE", Kind.SIGNAL_CREATED, 30),
-        event("GONE", Kind.CANCELLED, 33, reason="opposite_signal_appeared", cancelled_by="X", bars_pending=2),
-        event("WAITS", Kind.SIGNAL_CREATED, 40),
-    )
 
 
 def test_all_signals_have_the_promised_fields_and_a_summary(caller: FlaskClient, db: Database) -> None:
@@ -80,7 +44,7 @@ def test_all_signals_have_the_promised_fields_and_a_summary(caller: FlaskClient,
 
 def test_numbers_are_numbers_and_zero_is_not_absent(caller: FlaskClient, db: Database) -> None:
     fill(db)
-    text = caller.get(f"{BASE}/all-signals").text
+    text = caller.get(f"{SIGNALS}/all-signals").text
     assert '"entry_price":20500.5' in text
     rows = {row["trade_id"]: row for row in json.loads(text)["signals"]}
     assert (rows["OPEN"]["be_mfe"], rows["OPEN"]["be_result_r"]) == (0, None)
@@ -193,16 +157,16 @@ def test_the_calendar_counts_by_new_york_day(app: OpenAPI, caller: FlaskClient, 
 
 def test_dashboard_data_is_sent_again_only_when_it_has_changed(caller: FlaskClient, db: Database) -> None:
     fill(db)
-    first = caller.get(f"{BASE}/dashboard-data")
+    first = caller.get(f"{SIGNALS}/dashboard-data")
     found = first.get_json()
     held = {key: [row["trade_id"] for row in found[key]] for key in ("active_trades", "pending_signals")}
     assert held == {"active_trades": ["OPEN"], "pending_signals": ["WAITS"]}
     assert {row["trade_id"] for row in found["completed_trades"]} == {"WON", "LOST"}
     again = {"If-None-Match": first.headers["ETag"]}
-    unchanged = caller.get(f"{BASE}/dashboard-data", headers=again)
+    unchanged = caller.get(f"{SIGNALS}/dashboard-data", headers=again)
     assert (unchanged.status_code, unchanged.data) == (304, b"")
     add(db, mfe("OPEN", 23, "0.5", "0.5"))
-    changed = caller.get(f"{BASE}/dashboard-data", headers=again)
+    changed = caller.get(f"{SIGNALS}/dashboard-data", headers=again)
     assert (changed.status_code, changed.get_json()["active_trades"][0]["no_be_mfe"]) == (200, 0.5)
 
 

@@ -11,41 +11,15 @@ from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from automated_signals_state import Status
 from core.lifecycle import Kind, Source
 from database.engine import Database
-from tests.conftest import PASSWORD
+from tests.support_http import PAGE, get, listed, words
 from tests.support_signals import MINUTE, START, add, event, mfe
 from web.dashboards import flags, life, presenting
 
-PAGE = {"Accept": "text/html"}
 HOSTILE = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture
-def reader(client: FlaskClient, operator: str) -> FlaskClient:
-    """A client that is logged in."""
-    token = re.search(r'name="csrf-token" content="([^"]+)"', client.get("/login").text)
-    assert token
-    client.post("/login", data={"name": operator, "password": PASSWORD, "csrf_token": token[1]})
-    return client
-
-
-def words(answer: TestResponse) -> str:
-    """The text of a page, without tags and repeated spaces."""
-    assert answer.status_code == 200, answer.text
-    body = re.sub(r"(?s)<(script|head|nav class=\"bar-nav\").*?</\1>", " ", answer.text)
-    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", body)))
-
-
-def listed(answer: TestResponse) -> list[str]:
-    return re.findall(r'<tr data-id="([^"]+)"', answer.text)
-
-
-def get(reader: FlaskClient, path: str) -> TestResponse:
-    return reader.get(path, headers=PAGE)
 
 
 def test_an_empty_list_says_how_to_begin(reader: FlaskClient) -> None:

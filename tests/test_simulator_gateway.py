@@ -17,8 +17,8 @@ from core.records import Tick, Timeframe, microseconds
 from simulator.gateway.gateway import Gateway
 from simulator.gateway.market import Market, Trade, front_contracts, read_trades
 from tests.support_market import CALENDAR, TICK_SIZE, at, reference
+from tests.support_needs import node, node_package
 
-VENDOR = Path(__file__).parent.parent / "tools" / "vendor"
 OPEN = at("2026-11-18 15:00:30")
 MNQ = "CON.F.US.MNQ.Z26"
 HISTORY = "/api/History/retrieveBars"
@@ -62,13 +62,12 @@ def bars_of(gateway: Gateway, token: str, **changes: Any) -> dict[str, Any]:
 
 
 def test_the_official_signalr_client_connects_subscribes_and_receives(gateway: Gateway, tmp_path: Path) -> None:
-    if not (VENDOR / "node_modules" / "@microsoft" / "signalr").exists():
-        pytest.skip("needs @microsoft/signalr: npm ci --ignore-scripts in tools/vendor")
+    client_package = node_package("@microsoft/signalr")
     script = tmp_path / "client.mjs"
     script.write_text(CLIENT)
-    (tmp_path / "node_modules").symlink_to(VENDOR / "node_modules")
+    (tmp_path / "node_modules").symlink_to(client_package.parents[1])
     url = gateway.hub_url.replace("ws://", "http://")
-    arguments = ["node", str(script), url, gateway.tokens.issue(), MNQ]
+    arguments = [node(), str(script), url, gateway.tokens.issue(), MNQ]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as client:
         assert client.stdout is not None
         assert client.stdout.readline() == "subscribed\n"

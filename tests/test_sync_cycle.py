@@ -25,19 +25,21 @@ from hybrid_sync.healing.excursions import instant_of, minute_of, open_minutes
 from telemetry.history.rebuild import rebuild
 from tests.support_signals import START as NINE_THIRTY_ONE
 from tests.support_signals import add, event, mfe
-from tests.support_sync import World, deliver, rows, state_of, store_bars, sync_settings, without, world
+from tests.support_sync import (
+    AGO,
+    LOST,
+    World,
+    deliver,
+    rows,
+    state_of,
+    store_bars,
+    store_torn,
+    sync_settings,
+    without,
+    world,
+)
 
-LOST = {
-    "SIGNAL_CREATED": 0.5,
-    "MFE_UPDATE_BATCH": 0.54,
-    "BE_TRIGGERED": 0.5,
-    "EXIT_BREAK_EVEN": 0.5,
-    "EXIT_BE": 0.5,
-    "EXIT_SL": 0.5,
-    "EXIT_STOP_LOSS": 0.5,
-}
 TICK = 0.25
-AGO = timedelta(minutes=2)
 
 
 def cycle(db: Database, now: datetime, **given: Any) -> CycleReport:
@@ -53,9 +55,7 @@ def stream() -> World:
 @pytest.fixture
 def torn(db: Database, stream: World) -> World:
     """The stream of which half the events and most batches never arrived, beside whole bars."""
-    arrived, _lost = without(stream.alerts, LOST)
-    deliver(db, arrived)
-    store_bars(db, stream)
+    store_torn(db, stream)
     return stream
 
 

@@ -14,6 +14,7 @@ from core.lifecycle import Kind, Source
 from database import migrate, verify
 from database.engine import Database
 from hybrid_sync.gaps import GAP_TYPES
+from tests.support_postgres import older_installation
 from tests.support_signals import START, add, event, mfe
 from tests.support_sync import rows
 
@@ -44,13 +45,8 @@ VALUES ('T1', 'gap_filled_targets', '2025-11-14 14:31:02', 1.0, '{"targets": tru
 @pytest.fixture
 def older(empty_database_url: str) -> Iterator[Database]:
     """A database whose sync tables an older installation made, migrated."""
-    db = Database(empty_database_url)
-    migrate.upgrade(db, "0008")
-    with db.transaction() as cur:
-        cur.execute(OLDER)
-    migrate.upgrade(db)
-    yield db
-    db.close()
+    with older_installation(empty_database_url, OLDER, known_until="0008") as db:
+        yield db
 
 
 def score(db: Database, applies: list[str], gaps: list[str]) -> Any:

@@ -27,11 +27,10 @@ from hybrid_sync.parts import jobs
 from hybrid_sync.presenting import ledger_bars, severity
 from hybrid_sync.watch import watch_streams
 from simulator.alert_text import alert_log
-from tests.conftest import PASSWORD
+from tests.support_http import PASSWORD
 from tests.support_signals import START as NINE_THIRTY_ONE
 from tests.support_signals import add, event, mfe
-from tests.support_sync import World, deliver, rows, store_bars, without, without_minutes, world
-from tests.test_sync_cycle import AGO, LOST
+from tests.support_sync import AGO, World, deliver, rows, store_bars, store_torn, without, without_minutes, world
 from web.passwords import hash_password
 
 HOUR = timedelta(hours=1)
@@ -44,9 +43,7 @@ def stream() -> World:
 
 @pytest.fixture
 def torn(db: Database, stream: World) -> World:
-    arrived, _lost = without(stream.alerts, LOST)
-    deliver(db, arrived)
-    store_bars(db, stream)
+    store_torn(db, stream)
     return stream
 
 

@@ -18,9 +18,8 @@ from database.engine import Database
 from telemetry.backfill import backfill_telemetry_from_automated_signals as backfill
 from telemetry.history.rebuild import rebuild
 from tests.support_deliveries import deliver
+from tests.support_http import api_token, log_in
 from tests.support_signals import START, add, event, mfe
-from tests.test_auth import log_in
-from tests.test_policy import api_token
 
 ROUTE = "/api/automated-signals/telemetry/backfill"
 ALERT = {"event_type": "ENTRY", "trade_id": "WITH-A-DELIVERY", "direction": "LONG", "entry_price": 20500.5}

@@ -15,11 +15,10 @@ from database import deliveries, tokens
 from database.engine import Database
 from telemetry import presenting
 from telemetry.dialects import fields
-from tests.conftest import PASSWORD
 from tests.support_deliveries import deliver
+from tests.support_http import PAGE, csrf_token, get, words
 from tests.support_signals import START
 
-PAGE = {"Accept": "text/html"}
 LOG = "/automated-signals-telemetry"
 HOSTILE = "<img src=x onerror=alert(1)>"
 STRAY_QUOTES = b'{"type":"ENTRY","signal_id":"20251114_000200000_BEARISH","entry_price":24847","sl_price":24860"}'
@@ -27,34 +26,12 @@ ENTRY: dict[str, Any] = {"event_type": "ENTRY", "trade_id": "T1", "direction": "
 HEARTBEAT: dict[str, Any] = {"event_type": "HEARTBEAT", "signal_count": 3}
 
 
-@pytest.fixture
-def reader(client: FlaskClient, operator: str) -> FlaskClient:
-    """A client that is logged in as an operator."""
-    client.post("/login", data={"name": operator, "password": PASSWORD, "csrf_token": csrf(client, "/login")})
-    return client
-
-
-def csrf(client: FlaskClient, path: str = LOG) -> str:
-    found = re.search(r'name="csrf-token" content="([^"]+)"', client.get(path, headers=PAGE).text)
-    assert found
-    return found[1]
-
-
-def get(client: FlaskClient, path: str) -> TestResponse:
-    return client.get(path, headers=PAGE)
-
-
-def words(answer: TestResponse) -> str:
-    assert answer.status_code == 200, answer.text
-    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", answer.text)))
-
-
 def ids(answer: TestResponse) -> list[int]:
     return [int(found) for found in re.findall(r'<tr data-id="(\d+)"', answer.text)]
 
 
 def replay(client: FlaskClient, path: str) -> TestResponse:
-    return client.post(f"/api/automated-signals/telemetry/{path}", headers={"X-CSRFToken": csrf(client)})
+    return client.post(f"/api/automated-signals/telemetry/{path}", headers={"X-CSRFToken": csrf_token(client, LOG)})
 
 
 def test_an_empty_log_leads_to_the_connection_page(reader: FlaskClient) -> None:
@@ -150,7 +127,9 @@ def test_a_replay_of_what_is_not_there_or_without_its_token_is_refused(reader: F
 
 
 def test_a_new_address_is_shown_whole_once_and_kept_by_nobody(reader: FlaskClient, db: Database) -> None:
-    answer = reader.post("/connect/rotate", data={"stream": "nq", "csrf_token": csrf(reader, "/connect")}, headers=PAGE)
+    answer = reader.post(
+        "/connect/rotate", data={"stream": "nq", "csrf_token": csrf_token(reader, "/connect")}, headers=PAGE
+    )
     found = re.search(r'id="webhook-url">http://localhost/api/automated-signals/webhook/([\w-]{32})<', answer.text)
     assert found
     assert answer.headers["Cache-Control"] == "no-store"
@@ -163,7 +142,7 @@ def test_a_revoked_address_stays_in_the_list_as_revoked(reader: FlaskClient, db:
     with db.transaction() as cur:
         tokens.add_token(cur, token="t" * 32, stream="main", created_by="ann")
         (row,) = tokens.list_tokens(cur)
-    form = {"csrf_token": csrf(reader, "/connect")}
+    form = {"csrf_token": csrf_token(reader, "/connect")}
     answer = reader.post(f"/connect/revoke/{row.id}", data=form, headers=PAGE)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/connect")
     assert re.search(r"…tttt main revoked .* ann revoked", words(get(reader, "/connect")))

@@ -16,11 +16,11 @@ from database.engine import Database
 from hybrid_sync.gaps import GAP_TYPES
 from hybrid_sync.payloads import ACTIONS
 from tests.support_deliveries import deliver
+from tests.support_http import get, words
 from tests.support_signals import MINUTE, START, add, event, measure
-from tests.test_signals_pages import HOSTILE, get, reader, words
 from web.dashboards.trade import evidence
 
-__all__ = ["reader"]
+HOSTILE = "<img src=x onerror=alert(1)>"
 ID = "20251210_093000000_BULLISH"
 PAGE = f"/automated-signals/{ID}"
 

@@ -14,11 +14,10 @@ from core.lifecycle import Kind
 from core.records import Bar
 from database import bars
 from database.engine import Database
+from tests.support_http import get, words
 from tests.support_signals import MINUTE, START, add, event, mfe
 from tests.support_sync import deliver, rows, store_bars, world
 from tests.test_analytics import PAGE, analytics, reach
-from tests.test_signals_api import caller  # noqa: F401 - a fixture
-from tests.test_signals_pages import get, reader, words  # noqa: F401 - a fixture
 from tests.test_trade_picture import MNQ, ONE_MINUTE, store
 from web.dashboards.analytics import whatif
 from web.dashboards.analytics.path import Range, follow
@@ -169,7 +168,7 @@ def test_a_trade_whose_facts_change_is_followed_anew(db: Database) -> None:
 
 
 def test_the_report_says_what_was_followed_and_what_mfe_tells(
-    caller: FlaskClient, reader: FlaskClient, db: Database  # noqa: F811
+    caller: FlaskClient, reader: FlaskClient, db: Database
 ) -> None:  # fmt: skip
     trade(db)
     add(db, event("T2", Kind.ENTRY, 1), mfe("T2", 4, "1.6", "1.6"), event("T2", Kind.EXIT_SL, 100))

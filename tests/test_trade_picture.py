@@ -14,8 +14,8 @@ from core.records import Bar, Timeframe
 from database import bars
 from database.bars import Contract
 from database.engine import Database
+from tests.support_http import ask
 from tests.support_signals import MINUTE, START, add, event, mfe
-from tests.test_signals_api import ask, caller  # noqa: F401 - a fixture
 from web.dashboards.trade import picture
 from web.dashboards.trade.picture import Series
 
@@ -37,7 +37,7 @@ def store(db: Database, *found: Bar) -> None:
         bars.upsert_bars(cur, found)
 
 
-def picture_of(caller: FlaskClient, trade_id: str) -> Any:  # noqa: F811
+def picture_of(caller: FlaskClient, trade_id: str) -> Any:
     return ask(caller, f"/trade/{trade_id}/chart")
 
 
@@ -55,7 +55,7 @@ def trade(db: Database) -> None:
     )
 
 
-def test_candles_levels_and_markers_of_a_trade(caller: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_candles_levels_and_markers_of_a_trade(caller: FlaskClient, db: Database) -> None:
     trade(db)
     store(db, *(bar(minute) for minute in range(-70, 80)))
     found = picture_of(caller, "T1")
@@ -74,14 +74,14 @@ def test_candles_levels_and_markers_of_a_trade(caller: FlaskClient, db: Database
     assert {marker["time"] for marker in found["markers"]} <= set(found["bars"]["time"])
 
 
-def test_paths_run_in_r_and_the_be_leg_ends_with_its_exit(caller: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_paths_run_in_r_and_the_be_leg_ends_with_its_exit(caller: FlaskClient, db: Database) -> None:
     trade(db)
     found = picture_of(caller, "T1")["paths"]
     assert (found["no_be"], found["be"], found["mae"]) == ([1.2, 2], [1.2, None], [-0.25, -0.25])
     assert found["time"] == [int((START + minute * MINUTE).timestamp()) for minute in (3, 6)]
 
 
-def test_a_path_never_shrinks_and_says_how_far_the_price_was(caller: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_a_path_never_shrinks_and_says_how_far_the_price_was(caller: FlaskClient, db: Database) -> None:
     late = event(
         "T1", Kind.MFE_UPDATE, 6, slot=START + 5 * MINUTE, no_be_mfe_r=Decimal("0.4"), current_price=Decimal("20511")
     )
@@ -90,7 +90,7 @@ def test_a_path_never_shrinks_and_says_how_far_the_price_was(caller: FlaskClient
     assert (found["no_be"], found["price"]) == ([0.9, 0.9], [None, 1])
 
 
-def test_a_long_path_keeps_its_extremes_and_its_end(caller: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_a_long_path_keeps_its_extremes_and_its_end(caller: FlaskClient, db: Database) -> None:
     updates = [mfe("T1", minute, "0.1", f"{minute / 1000}") for minute in range(1, 2002)]
     add(db, event("T1", Kind.ENTRY), *updates)
     found = picture_of(caller, "T1")["paths"]
@@ -106,7 +106,7 @@ def test_a_long_path_keeps_its_extremes_and_its_end(caller: FlaskClient, db: Dat
         ({}, "No bars of MNQZ5 are stored"),
     ],
 )
-def test_without_bars_it_says_why(caller: FlaskClient, db: Database, given: dict[str, Any], words: str) -> None:  # noqa: F811
+def test_without_bars_it_says_why(caller: FlaskClient, db: Database, given: dict[str, Any], words: str) -> None:
     store(db, bar(-1000))
     add(db, event("T1", Kind.ENTRY, **given))
     found = picture_of(caller, "T1")
@@ -115,7 +115,7 @@ def test_without_bars_it_says_why(caller: FlaskClient, db: Database, given: dict
 
 
 def test_a_repaired_event_is_marked_as_repaired_and_a_live_one_goes_first(
-    caller: FlaskClient,  # noqa: F811
+    caller: FlaskClient,
     db: Database,
 ) -> None:
     repair = {"source": Source.RECONCILED, "confidence": Decimal("0.9")}
@@ -131,7 +131,7 @@ def test_a_repaired_event_is_marked_as_repaired_and_a_live_one_goes_first(
     assert markers["EXIT_SL"]["time"] == int((START + 7 * MINUTE).timestamp())
 
 
-def test_the_picture_is_sent_again_only_when_it_has_changed(caller: FlaskClient, db: Database) -> None:  # noqa: F811
+def test_the_picture_is_sent_again_only_when_it_has_changed(caller: FlaskClient, db: Database) -> None:
     trade(db)
     path = "/api/automated-signals/trade/T1/chart"
     again = {"If-None-Match": caller.get(path).headers["ETag"]}

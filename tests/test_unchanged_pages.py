@@ -8,12 +8,11 @@ from werkzeug.test import TestResponse
 
 from core.lifecycle import Kind
 from database.engine import Database
+from tests.support_http import get
 from tests.support_service import turn_off, turn_on
 from tests.support_signals import add, event, measure
-from tests.test_signals_pages import get, reader
 from web.live.unchanged import tag_of
 
-__all__ = ["reader"]
 LIST = "/automated-signals"
 LOOKS = (LIST, f"{LIST}/T1", f"{LIST}-calendar", f"{LIST}-quality", f"{LIST}-telemetry", "/hybrid-sync", "/analysis")
 

@@ -17,7 +17,7 @@ from core.lifecycle import Kind, LifecycleEvent, mfe_slot
 from database import params
 from database.engine import Database
 from database.events import append_events
-from tests.conftest import PASSWORD
+from tests.support_http import PASSWORD
 from tests.support_waves import FOUR, QUARTER, RECEIVED, RULES, WAVE, signal
 from waves.evaluation.evaluate import evaluate, parse_variant
 from waves.evaluation.known import KnownParams

@@ -22,7 +22,7 @@ from simulator import wave_command
 from simulator.__main__ import main
 from simulator.wave_market import WaveMarket
 from simulator.wave_server import WaveServer
-from tests.support_waves import FOUR, QUARTER, RECEIVED, RULES, WAVE, raw_signal
+from tests.support_waves import FOUR, QUARTER, RECEIVED, RULES, WAVE, held, raw_signal
 from waves import parts, processor
 from waves.feed.protocol import parse_message
 from waves.feed.supervisor import FeedConfig, WaveFeed
@@ -85,11 +85,6 @@ def eventually(is_true: Callable[[], Any]) -> None:
     while not is_true():
         assert time.monotonic() < until, "it did not happen"
         time.sleep(0.02)
-
-
-def held(db: Database, exchange_id: int = 1) -> dict[str, Any]:
-    with db.transaction() as cur:
-        return params.values_of(params.get_params(cur, exchange_id))
 
 
 def statuses(db: Database) -> dict[datetime, str]:

@@ -13,7 +13,7 @@ from core.clock import ManualClock
 from core.errors import InvalidInputError
 from database import params, users, waves
 from database.engine import Database
-from tests.conftest import PASSWORD
+from tests.support_http import PASSWORD
 from tests.support_waves import FOUR, QUARTER, RECEIVED, RULES, WAVE, signal
 from waves.overrides import set_override, undo_override
 from waves.processor import give_up, process_due, receive

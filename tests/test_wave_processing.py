@@ -17,7 +17,7 @@ from core.errors import InvalidInputError, NotFoundError
 from core.wave_records import PARAM_FIELDS, WaveSignal
 from database import params, waves
 from database.engine import Database
-from tests.support_waves import FOUR, QUARTER, RECEIVED, RULES, WAVE, signal
+from tests.support_waves import FOUR, QUARTER, RECEIVED, RULES, WAVE, held, signal
 from waves import processor
 from waves.processor import give_up, process_due, receive
 
@@ -25,11 +25,6 @@ from waves.processor import give_up, process_due, receive
 def take(db: Database, signals: Sequence[WaveSignal], now: datetime = RECEIVED) -> None:
     receive(db, signals, is_whole=True, now=now)
     process_due(db, now, RULES)
-
-
-def held(db: Database, exchange_id: int = 1) -> dict[str, Decimal]:
-    with db.transaction() as cur:
-        return params.values_of(params.get_params(cur, exchange_id))
 
 
 def event_types(db: Database) -> list[str]:

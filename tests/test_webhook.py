@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,7 +25,7 @@ from core.settings import Settings, load_settings
 from database import tokens
 from database.engine import Database
 from telemetry.dialects.body import MAX_BYTES
-from tests.conftest import PASSWORD
+from telemetry.journal.record import Record
 from tests.intake_rig import until
 from tests.support_intake import (
     RECEIVED_AT,
@@ -36,7 +38,6 @@ from tests.support_intake import (
     stored_bodies,
 )
 from tests.support_service import send, service, turn_off, turn_on
-from tests.test_auth import log_in
 from web_server import create_app
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
@@ -364,7 +365,9 @@ def test_a_start_without_the_database_uses_the_tokens_of_the_start_before(
     assert stat.S_IMODE(os.stat(cache).st_mode) == 0o600
     assert TOKEN not in cache.read_text()
     later = create_app(settings, Database(ABSENT))
+    parts_of(later).intake.start()
     answer = post(later.test_client(), entry())
+    parts_of(later).intake.stop()
     assert (answer.status_code, answer.json["stored"]) == (200, "journal")
     parts_of(later).journal.close()
 
@@ -413,14 +416,6 @@ def test_the_overlap_of_a_rotation_ends(client: FlaskClient, db: Database, hears
 
 
 @pytest.fixture
-def reader(app: OpenAPI, operator: str) -> FlaskClient:
-    """A client that is logged in."""
-    client = app.test_client()
-    log_in(client, operator, PASSWORD)
-    return client
-
-
-@pytest.fixture
 def many(db: Database) -> None:
     """More deliveries than a page may hold."""
     with db.transaction() as cur:
@@ -464,3 +459,33 @@ def test_a_delivery_is_shown_whole_and_an_absent_one_is_404(reader: FlaskClient)
 
 def test_the_log_is_for_people_with_a_login(client: FlaskClient) -> None:
     assert [client.get(path).status_code for path in (API, f"{API}/1")] == [401, 401]
+
+
+def test_a_disk_that_hangs_refuses_alerts_in_time_and_stores_them_when_it_comes_back(
+    app: OpenAPI, client: FlaskClient, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go = threading.Event()
+    append = parts_of(app).journal.append
+
+    def hang(*records: Record) -> None:
+        assert may_go.wait(30)
+        append(*records)
+
+    monkeypatch.setattr(parts_of(app).journal, "append", hang)
+    started = time.monotonic()
+    answer = post(client, entry())
+    assert time.monotonic() - started < 2
+    assert (answer.status_code, answer.json["status"], answer.json["stored"]) == (503, "refused", None)
+    assert answer.headers["Retry-After"] == "5"
+    may_go.set()
+    until(lambda: sum(stored_bodies(db).values()) == 1)
+    assert post(client, entry()).json["status"] == "duplicate"
+
+
+def test_a_fault_of_ours_refuses_its_alerts_and_not_the_next(
+    app: OpenAPI, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("telemetry.intake.prepare", lambda record, started: 1 / 0)
+        assert post(client, entry()).status_code == 503
+    assert post(client, entry()).status_code == 200

@@ -11,7 +11,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from core.errors import SignalbookError
+from database.command_line import json_option, plain_errors
 from waves.evaluation.evaluate import USUAL_VARIANTS, Report, evaluate
 from waves.parts import Waves
 
@@ -20,13 +20,13 @@ from waves.parts import Waves
 @click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="How far to look back.")
 @click.option("--stream", default=None, help="The stream of the trades; the service's own without it.")
 @click.option("--set", "variants", multiple=True, metavar="NAME=VALUE,...", help="A variant; may be given again.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @with_appcontext
 def evaluate_command(days: int, stream: str | None, variants: tuple[str, ...], as_json: bool) -> None:
     """Replay stored trades and wave signals under the parameters that held, and under variants of them."""
     found = cast(Waves, current_app.extensions["waves"])
     until = found.clock.now()
-    try:
+    with plain_errors():
         report = evaluate(
             found.db,
             stream=stream or found.settings.stream,
@@ -34,8 +34,6 @@ def evaluate_command(days: int, stream: str | None, variants: tuple[str, ...], a
             until=until,
             variants=variants or USUAL_VARIANTS,
         )
-    except SignalbookError as error:
-        raise click.ClickException(error.message) from error
     click.echo(json.dumps(asdict(report), default=str) if as_json else _table(report, found.names))
 
 

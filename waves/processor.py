@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import psycopg2
 
@@ -162,11 +163,11 @@ def _update_params(
     def apply(chosen: dict[int, StoredSignal]) -> None:
         _apply_leaders(cur, wave_time, chosen, now, rules)
 
-    if _failure_of(cur, lambda: apply(leaders)) is None:
+    if _failure_of(cur, partial(apply, leaders)) is None:
         return set()
     failed = set()
     for exchange_id, leader in leaders.items():  # one bad exchange must not cost the others
-        error = _failure_of(cur, lambda one=exchange_id, by=leader: apply({one: by}))  # type: ignore[misc]
+        error = _failure_of(cur, partial(apply, {exchange_id: leader}))
         if error is not None:
             log.error("Failed to update params for exchange_id=%s", exchange_id, exc_info=error)
             params.add_events(cur, [events.update_failed(wave_time, exchange_id, error)], now=now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -161,15 +162,9 @@ def params_page() -> str:
         overrides = params.list_overrides(cur, limit=OVERRIDES_SHOWN)
         feed = waves.get_feed_state(cur)
         history = {exchange: params.list_history(cur, exchange, limit=CHART_WAVES) for exchange in rows}
-    tables = []
-    for exchange, row in rows.items():
-        recorded, own = params.values_of(row), masks.get(exchange, {})
-        lines = presenting.lines(recorded, effective_of(recorded, own), own, history[exchange])
-        newest = history[exchange][0].wave_timestamp if history[exchange] else None
-        tables.append((exchange, row, newest, lines))
     return render_template(
         "params.html",
-        tables=tables,
+        tables=[_table_of(row, masks.get(exchange, {}), history[exchange]) for exchange, row in rows.items()],
         waves=shown[:WAVES_SHOWN],
         older=presenting.wave_name(shown[-2].wave_time) if len(shown) > WAVES_SHOWN else None,
         is_paged=before is not None,
@@ -186,6 +181,15 @@ def params_page() -> str:
         presenting=presenting,
         may_change=current_user.role == "operator",
     )
+
+
+def _table_of(
+    row: Any, masks: dict[str, Any], history: Sequence[Any]
+) -> tuple[int, Any, datetime | None, list[presenting.Line]]:
+    """(exchange, its row, its newest wave, a line for each parameter)."""
+    recorded = params.values_of(row)
+    newest = history[0].wave_timestamp if history else None
+    return row.exchange_id, row, newest, presenting.lines(recorded, effective_of(recorded, masks), masks, history)
 
 
 @pages.get("/params/waves/<wave_time>")

@@ -46,13 +46,6 @@ def window_at(now: datetime, minutes: Sequence[int], duration: timedelta) -> Win
     return None
 
 
-def next_window(now: datetime, minutes: Sequence[int], duration: timedelta) -> Window:
-    """The first window that starts after `now`."""
-    starts = (_hour(now) + hours * HOUR + timedelta(minutes=minute) for hours in (0, 1) for minute in minutes)
-    start = min(start for start in starts if start > now)
-    return Window(start, start + duration, expected_wave(start))
-
-
 def _hour(instant: datetime) -> datetime:
     return instant.replace(minute=0, second=0, microsecond=0)
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
 from flask.cli import AppGroup
 
-from core.errors import SignalbookError
 from database import operator_actions, second_factors, users
+from database.command_line import json_option, plain_errors
 from database.engine import Cursor
 from web.passwords import check_new_password, hash_password, new_password
 from web.services import services
@@ -19,7 +17,7 @@ from web.services import services
 user_commands = AppGroup("user", help="Logins: create, passwd, list, deactivate, activate, factor-off.")
 COMMANDS: tuple[click.Group, ...] = (user_commands,)
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document; implies --generate.")
+made_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document; implies --generate.")
 generate_option = click.option("--generate", is_flag=True, help="Make a password and print it once.")
 
 
@@ -27,10 +25,10 @@ generate_option = click.option("--generate", is_flag=True, help="Make a password
 @click.argument("name")
 @click.option("--role", type=click.Choice(users.ROLES), default="operator", show_default=True)
 @generate_option
-@json_option
+@made_option
 def create(name: str, role: str, generate: bool, as_json: bool) -> None:
     """Create the login NAME."""
-    with _told_plainly():
+    with plain_errors():
         password, is_made = _password(generate or as_json)
         with services().db.transaction() as cur:
             user = users.add_user(cur, name=name.lower(), password_hash=hash_password(password), role=role)
@@ -41,10 +39,10 @@ def create(name: str, role: str, generate: bool, as_json: bool) -> None:
 @user_commands.command("passwd")
 @click.argument("name")
 @generate_option
-@json_option
+@made_option
 def passwd(name: str, generate: bool, as_json: bool) -> None:
     """Change the password of NAME and end its sessions."""
-    with _told_plainly():
+    with plain_errors():
         password, is_made = _password(generate or as_json)
         with services().db.transaction() as cur:
             users.set_password(cur, name=name.lower(), password_hash=hash_password(password))
@@ -69,10 +67,10 @@ def activate(name: str, as_json: bool) -> None:
 
 
 @user_commands.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def list_logins(as_json: bool) -> None:
     """List every login."""
-    with _told_plainly(), services().db.transaction() as cur:
+    with plain_errors(), services().db.transaction() as cur:
         found = users.list_users(cur)
     rows = [
         {
@@ -93,7 +91,7 @@ def list_logins(as_json: bool) -> None:
 
 
 def _set_active(name: str, is_active: bool, as_json: bool) -> None:
-    with _told_plainly(), services().db.transaction() as cur:
+    with plain_errors(), services().db.transaction() as cur:
         users.set_active(cur, name=name, is_active=is_active)
         _note(cur, "activate" if is_active else "deactivate", name)
     _print_login("Activated" if is_active else "Deactivated", {"name": name, "is_active": is_active}, None, as_json)
@@ -128,7 +126,7 @@ def _print_login(done: str, login: dict[str, Any], password: str | None, as_json
 @json_option
 def factor_off(name: str, as_json: bool) -> None:
     """Turn the second factor of NAME off and end its sessions, for somebody who has lost the phone."""
-    with _told_plainly(), services().db.transaction() as cur:
+    with plain_errors(), services().db.transaction() as cur:
         second_factors.remove(cur, name.lower())
         _note(cur, "factor-off", name.lower())
     _print_login("Turned off the second factor of", {"name": name.lower()}, None, as_json)
@@ -136,12 +134,3 @@ def factor_off(name: str, as_json: bool) -> None:
 
 def _note(cur: Cursor, command: str, name: str, **more: Any) -> None:
     operator_actions.add_command(cur, f"user {command}", services().clock.now(), name=name, **more)
-
-
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    """Our own errors as one line and exit code 1 instead of a trace."""
-    try:
-        yield
-    except SignalbookError as error:
-        raise click.ClickException(error.message) from error

@@ -6,7 +6,7 @@ A missing value is a dash and never 0, a minus is a real minus, and rounding is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, Protocol
 
@@ -114,11 +114,6 @@ def init_format(app: HasTemplates) -> None:
 def _instant_filter(context: TemplateContext, value: datetime | None, show: str = "full") -> Markup:
     view = context.get("view") or {}
     return time_element(value, view.get("zone", "ny"), show)
-
-
-def age_between(then: datetime | None, now: datetime) -> str:
-    """How long ago `then` was."""
-    return MISSING if then is None else age((now.astimezone(UTC) - then.astimezone(UTC)).total_seconds())
 
 
 def _finite(value: Number) -> Decimal | None:

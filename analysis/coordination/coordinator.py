@@ -24,9 +24,8 @@ AT_ONCE = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Coordinated:
-    """What one pass did: signals looked at, decisions stored, decisions taken back, and whether signals are left."""
+    """What one pass did: decisions stored, decisions taken back, and whether signals are left."""
 
-    looked_at: int = 0
     stored: int = 0
     taken_back: int = 0
     is_done: bool = True
@@ -45,7 +44,7 @@ def coordinate(db: Database, rules: Sequence[Rule]) -> Coordinated:
         if changes:
             newest = max(change.signal_id for change in changes)
             store.save_cursor(cur, COORDINATOR, change_id=changes[-1].change_id, signal_id=newest)
-    return Coordinated(len(changes), stored, taken_back, len(changes) < AT_ONCE)
+    return Coordinated(stored, taken_back, len(changes) < AT_ONCE)
 
 
 def _earliest(changes: Sequence[Any]) -> dict[tuple[str, str], datetime]:

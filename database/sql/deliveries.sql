@@ -1,23 +1,20 @@
 -- name: add_deliveries
 -- The writer's insert: many deliveries in one statement, each once whatever happens. The same bytes within 25 seconds of
--- an earlier delivery of the stream are marked as its duplicate.
+-- an earlier delivery of the stream are marked as its duplicate. Rows come as one JSON array, bytes in it as hex digits.
 INSERT INTO telemetry_automated_signals_log
     (receipt_id, received_at, stream, source, delivery_key, raw_body, content_type, source_ip, processing_time_ms,
      status, duplicate_of, dialect, raw_payload, fused_event, validation_error, handler_result, repair)
 SELECT d.receipt_id, d.received_at, d.stream, d.source, d.delivery_key, d.raw_body, d.content_type, d.source_ip,
        d.processing_time_ms,
        CASE WHEN d.status = 'accepted' AND first.receipt_id IS NOT NULL THEN 'duplicate' ELSE d.status END,
-       first.receipt_id, d.dialect, d.raw_payload::jsonb, d.fused_event::jsonb, d.validation_error,
-       d.handler_result::jsonb, d.repair::jsonb
-FROM unnest(
-    %(receipt_id)s::uuid[], %(received_at)s::timestamptz[], %(stream)s::text[], %(source)s::text[],
-    %(delivery_key)s::bytea[], %(raw_body)s::bytea[], %(content_type)s::text[], %(source_ip)s::text[],
-    %(processing_time_ms)s::numeric[], %(status)s::text[], %(duplicate_of)s::uuid[], %(dialect)s::text[],
-    %(raw_payload)s::text[], %(fused_event)s::text[], %(validation_error)s::text[], %(handler_result)s::text[],
-    %(repair)s::text[])
-    AS d (receipt_id, received_at, stream, source, delivery_key, raw_body, content_type, source_ip,
-          processing_time_ms, status, duplicate_of, dialect, raw_payload, fused_event, validation_error,
-          handler_result, repair)
+       first.receipt_id, d.dialect, d.raw_payload, d.fused_event, d.validation_error, d.handler_result, d.repair
+FROM (
+    SELECT *, decode(delivery_key_hex, 'hex') AS delivery_key, decode(raw_body_hex, 'hex') AS raw_body
+    FROM jsonb_to_recordset(%(rows)s::jsonb) AS given (
+        receipt_id uuid, received_at timestamptz, stream text, source text, delivery_key_hex text, raw_body_hex text,
+        content_type text, source_ip text, processing_time_ms numeric, status text, duplicate_of uuid, dialect text,
+        raw_payload jsonb, fused_event jsonb, validation_error text, handler_result jsonb, repair jsonb)
+) AS d
 LEFT JOIN LATERAL (
     SELECT coalesce(d.duplicate_of, earlier.receipt_id) AS receipt_id
     FROM (SELECT 1) AS always

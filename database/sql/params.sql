@@ -37,65 +37,59 @@ RETURNING held.exchange_id;
 
 -- name: history_around
 -- What the waves before, at and after one hold of these exchanges: the newest value of each field, each found by index.
-SELECT e.exchange_id, place, (SELECT wave_signal_id FROM monitoring.params_history h
-        WHERE h.exchange_id = e.exchange_id AND superseded_at IS NULL AND wave_timestamp = %(wave_time)s AND place = 0
-       ) AS wave_signal_id,
-       (SELECT max_trades_filter FROM monitoring.params_history h
-        WHERE h.exchange_id = e.exchange_id AND superseded_at IS NULL AND wave_timestamp >= low AND wave_timestamp < high
+WITH believed AS NOT MATERIALIZED (
+    SELECT * FROM monitoring.params_history WHERE superseded_at IS NULL
+)
+SELECT e.exchange_id, place,
+       (SELECT wave_signal_id FROM believed h
+        WHERE h.exchange_id = e.exchange_id AND wave_timestamp = %(wave_time)s AND place = 0) AS wave_signal_id,
+       (SELECT max_trades_filter FROM believed h
+        WHERE h.exchange_id = e.exchange_id AND wave_timestamp >= low AND wave_timestamp < high
           AND max_trades_filter IS NOT NULL ORDER BY wave_timestamp DESC LIMIT 1) AS max_trades_filter,
-       (SELECT stop_loss_filter FROM monitoring.params_history h
-        WHERE h.exchange_id = e.exchange_id AND superseded_at IS NULL AND wave_timestamp >= low AND wave_timestamp < high
+       (SELECT stop_loss_filter FROM believed h
+        WHERE h.exchange_id = e.exchange_id AND wave_timestamp >= low AND wave_timestamp < high
           AND stop_loss_filter IS NOT NULL ORDER BY wave_timestamp DESC LIMIT 1) AS stop_loss_filter,
-       (SELECT trailing_activation_filter FROM monitoring.params_history h
-        WHERE h.exchange_id = e.exchange_id AND superseded_at IS NULL AND wave_timestamp >= low AND wave_timestamp < high
+       (SELECT trailing_activation_filter FROM believed h
+        WHERE h.exchange_id = e.exchange_id AND wave_timestamp >= low AND wave_timestamp < high
           AND trailing_activation_filter IS NOT NULL ORDER BY wave_timestamp DESC LIMIT 1) AS trailing_activation_filter,
-       (SELECT trailing_distance_filter FROM monitoring.params_history h
-        WHERE h.exchange_id = e.exchange_id AND superseded_at IS NULL AND wave_timestamp >= low AND wave_timestamp < high
+       (SELECT trailing_distance_filter FROM believed h
+        WHERE h.exchange_id = e.exchange_id AND wave_timestamp >= low AND wave_timestamp < high
           AND trailing_distance_filter IS NOT NULL ORDER BY wave_timestamp DESC LIMIT 1) AS trailing_distance_filter,
-       (SELECT score_week_filter FROM monitoring.params_history h
-        WHERE h.exchange_id = e.exchange_id AND superseded_at IS NULL AND wave_timestamp >= low AND wave_timestamp < high
+       (SELECT score_week_filter FROM believed h
+        WHERE h.exchange_id = e.exchange_id AND wave_timestamp >= low AND wave_timestamp < high
           AND score_week_filter IS NOT NULL ORDER BY wave_timestamp DESC LIMIT 1) AS score_week_filter,
-       (SELECT score_month_filter FROM monitoring.params_history h
-        WHERE h.exchange_id = e.exchange_id AND superseded_at IS NULL AND wave_timestamp >= low AND wave_timestamp < high
+       (SELECT score_month_filter FROM believed h
+        WHERE h.exchange_id = e.exchange_id AND wave_timestamp >= low AND wave_timestamp < high
           AND score_month_filter IS NOT NULL ORDER BY wave_timestamp DESC LIMIT 1) AS score_month_filter
 FROM unnest(%(exchange_ids)s::integer[]) AS e (exchange_id)
 CROSS JOIN (VALUES (-1, '-infinity'::timestamptz, %(wave_time)s::timestamptz),
                    (0, %(wave_time)s::timestamptz, %(wave_time)s::timestamptz + interval '1 microsecond'),
                    (1, %(wave_time)s::timestamptz + interval '1 microsecond', 'infinity'::timestamptz))
     AS span (place, low, high)
-WHERE EXISTS (SELECT 1 FROM monitoring.params_history h
-              WHERE h.exchange_id = e.exchange_id AND superseded_at IS NULL AND wave_timestamp >= low AND wave_timestamp < high);
+WHERE EXISTS (SELECT FROM believed h
+              WHERE h.exchange_id = e.exchange_id AND wave_timestamp >= low AND wave_timestamp < high);
 
 -- name: params_as_of
 -- The parameters that held at `at`, by what was known at `known_at`: of waves whose candle had closed, the newest value.
+WITH known AS NOT MATERIALIZED (
+    SELECT * FROM monitoring.params_history
+    WHERE wave_timestamp <= %(at)s::timestamptz - interval '15 minutes' AND changed_at <= %(known_at)s
+      AND (superseded_at IS NULL OR superseded_at > %(known_at)s)
+)
 SELECT * FROM (
     SELECT e.exchange_id,
-           (SELECT wave_timestamp FROM monitoring.params_history h WHERE h.exchange_id = e.exchange_id AND wave_timestamp <= %(at)s::timestamptz - interval '15 minutes' AND changed_at <= %(known_at)s
-        AND (superseded_at IS NULL OR superseded_at > %(known_at)s)
-            ORDER BY wave_timestamp DESC LIMIT 1) AS wave_time,
-           (SELECT max_trades_filter FROM monitoring.params_history h
-            WHERE h.exchange_id = e.exchange_id AND wave_timestamp <= %(at)s::timestamptz - interval '15 minutes' AND changed_at <= %(known_at)s
-        AND (superseded_at IS NULL OR superseded_at > %(known_at)s)
+           (SELECT max(wave_timestamp) FROM known h WHERE h.exchange_id = e.exchange_id) AS wave_time,
+           (SELECT max_trades_filter FROM known h WHERE h.exchange_id = e.exchange_id
               AND max_trades_filter IS NOT NULL ORDER BY wave_timestamp DESC LIMIT 1) AS max_trades_filter,
-           (SELECT stop_loss_filter FROM monitoring.params_history h
-            WHERE h.exchange_id = e.exchange_id AND wave_timestamp <= %(at)s::timestamptz - interval '15 minutes' AND changed_at <= %(known_at)s
-        AND (superseded_at IS NULL OR superseded_at > %(known_at)s)
+           (SELECT stop_loss_filter FROM known h WHERE h.exchange_id = e.exchange_id
               AND stop_loss_filter IS NOT NULL ORDER BY wave_timestamp DESC LIMIT 1) AS stop_loss_filter,
-           (SELECT trailing_activation_filter FROM monitoring.params_history h
-            WHERE h.exchange_id = e.exchange_id AND wave_timestamp <= %(at)s::timestamptz - interval '15 minutes' AND changed_at <= %(known_at)s
-        AND (superseded_at IS NULL OR superseded_at > %(known_at)s)
+           (SELECT trailing_activation_filter FROM known h WHERE h.exchange_id = e.exchange_id
               AND trailing_activation_filter IS NOT NULL ORDER BY wave_timestamp DESC LIMIT 1) AS trailing_activation_filter,
-           (SELECT trailing_distance_filter FROM monitoring.params_history h
-            WHERE h.exchange_id = e.exchange_id AND wave_timestamp <= %(at)s::timestamptz - interval '15 minutes' AND changed_at <= %(known_at)s
-        AND (superseded_at IS NULL OR superseded_at > %(known_at)s)
+           (SELECT trailing_distance_filter FROM known h WHERE h.exchange_id = e.exchange_id
               AND trailing_distance_filter IS NOT NULL ORDER BY wave_timestamp DESC LIMIT 1) AS trailing_distance_filter,
-           (SELECT score_week_filter FROM monitoring.params_history h
-            WHERE h.exchange_id = e.exchange_id AND wave_timestamp <= %(at)s::timestamptz - interval '15 minutes' AND changed_at <= %(known_at)s
-        AND (superseded_at IS NULL OR superseded_at > %(known_at)s)
+           (SELECT score_week_filter FROM known h WHERE h.exchange_id = e.exchange_id
               AND score_week_filter IS NOT NULL ORDER BY wave_timestamp DESC LIMIT 1) AS score_week_filter,
-           (SELECT score_month_filter FROM monitoring.params_history h
-            WHERE h.exchange_id = e.exchange_id AND wave_timestamp <= %(at)s::timestamptz - interval '15 minutes' AND changed_at <= %(known_at)s
-        AND (superseded_at IS NULL OR superseded_at > %(known_at)s)
+           (SELECT score_month_filter FROM known h WHERE h.exchange_id = e.exchange_id
               AND score_month_filter IS NOT NULL ORDER BY wave_timestamp DESC LIMIT 1) AS score_month_filter
     FROM monitoring.params e) held
 WHERE wave_time IS NOT NULL

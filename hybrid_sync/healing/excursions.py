@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from core.records import EPOCH
 from core.trading_calendar import TradingCalendar
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE: Final = timedelta(minutes=1)
 _SLACK: Final = 1e-9  # of the price: prices are multiples of a tick, so this only absorbs binary fractions
 
@@ -92,12 +92,12 @@ class Walk:
 
 def minute_of(instant: datetime) -> int:
     """The minute that contains an instant."""
-    return (instant - _EPOCH) // _MINUTE
+    return (instant - EPOCH) // _MINUTE
 
 
 def instant_of(minute: int) -> datetime:
     """The open of a minute."""
-    return _EPOCH + minute * _MINUTE
+    return EPOCH + minute * _MINUTE
 
 
 def open_minutes(start: int, end: int, calendar: TradingCalendar) -> Iterator[int]:

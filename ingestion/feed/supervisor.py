@@ -15,10 +15,10 @@ from typing import Any
 import psycopg2
 
 from core.clock import Clock
-from core.errors import ConflictError, DatabaseUnavailableError, SignalbookError
+from core.errors import ConflictError, SignalbookError
 from core.records import Timeframe
 from core.trading_calendar import TradingCalendar, cme_equity_calendar
-from database.engine import Database
+from database.engine import DATABASE_ERRORS, Database
 from database.leader import LeaderDatabase, Leadership, try_to_lead
 from ingestion.bars.aggregator import check_timeframes
 from ingestion.feed.connections import Connections, Timings, Watch
@@ -169,7 +169,7 @@ class Feed:
             return True
         try:
             fresh = self._try_to_lead()
-        except (DatabaseUnavailableError, psycopg2.Error):
+        except DATABASE_ERRORS:
             return True  # nobody can lead now; what completes meanwhile waits
         if fresh is None:
             return False

@@ -9,12 +9,9 @@ import logging
 import threading
 from datetime import datetime, timedelta
 
-import psycopg2
-
 from core.clock import Clock
-from core.errors import DatabaseUnavailableError
 from database import alarms
-from database.engine import Database
+from database.engine import DATABASE_ERRORS, Database
 from operations.alarms.messenger import Messenger
 from operations.alarms.plan import Notice
 from operations.alarms.watch import text_of
@@ -72,7 +69,7 @@ class Sentry:
         try:
             with self._db.transaction() as cur:
                 alarms.add_notices(cur, rows)
-        except (DatabaseUnavailableError, psycopg2.Error) as error:
+        except DATABASE_ERRORS as error:
             log.warning("alarm_history_not_kept", extra={"reason": type(error).__name__})
 
     def _tell(self, notice: Notice) -> bool:

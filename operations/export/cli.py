@@ -16,9 +16,10 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from core.errors import NotFoundError
 from core.timezones import day_bounds
 from database import exports
+from database.command_line import plain_errors
+from database.csv_text import cell
 from operations.export import evidence, tables
 from operations.routes import parts
 
@@ -71,13 +72,8 @@ def export_evidence(trade_id: str | None, week: str | None, stream: str | None, 
     """Bytes, events, chart, repairs and hashes as one HTML file that opens without a network."""
     if (trade_id is None) == (week is None):
         raise click.UsageError("Name one of --trade and --week.")
-    with parts().db.transaction(statement_timeout_ms=0) as cur:
-        try:
-            found = (
-                evidence.of_span(cur, *_week(week), stream) if week else evidence.of_signal(cur, trade_id or "", stream)
-            )
-        except NotFoundError as error:
-            raise click.ClickException(error.message) from None
+    with plain_errors(), parts().db.transaction(statement_timeout_ms=0) as cur:
+        found = evidence.of_span(cur, *_week(week), stream) if week else evidence.of_signal(cur, trade_id or "", stream)
     # Without the pages' context, which belongs to a request.
     page = current_app.jinja_env.get_template("evidence.html").render(
         title=trade_id or week,
@@ -119,7 +115,7 @@ def _write(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Path |
         writer = csv.writer(target)
         writer.writerow(columns)
         for row in rows:
-            writer.writerow([tables.cell(value) for value in row])
+            writer.writerow([cell(value) for value in row])
 
 
 @contextmanager

@@ -6,15 +6,13 @@ entered, never from the state, which knows what came later.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
-from decimal import Decimal
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from automated_signals_state import TradeState, derive, fold
 from core.lifecycle import Kind, LifecycleEvent
-from core.timezones import to_new_york, to_utc
+from core.timezones import to_new_york
 
 SIGNAL_COLUMNS = (
     "stream", "trade_id", "status", "direction", "symbol", "timeframe", "bias", "session", "session_label", "signal_time",
@@ -40,7 +38,6 @@ PROVENANCE = ("feature_sources", "feature_confidence", "outcome_sources", "outco
 TRAINING_COLUMNS = (
     "stream", "trade_id", "known_at", *FEATURES, "is_finished", *(f"outcome_{name}" for name in OUTCOMES), *PROVENANCE,
 )  # fmt: skip
-_RUNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def signal_row(state: Any) -> list[Any]:
@@ -81,26 +78,3 @@ def _features(then: TradeState, known_at: datetime) -> dict[str, Any]:
     found |= {f"htf_{frame}": (htf or {}).get(frame) for frame in HTF}
     found |= {name: (then.setup or {}).get(name) for name in SETUP}
     return found | {name: (then.market_state or {}).get(name) for name in MARKET}
-
-
-def cell(value: Any) -> str:
-    """A value as CSV text: UTC ISO times, plain decimals, JSON; text that a spreadsheet would run gets an apostrophe."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return to_utc(value).isoformat().replace("+00:00", "Z")
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, Decimal | int | float):
-        return format(value, "f") if isinstance(value, Decimal) else str(value)
-    if isinstance(value, Mapping):
-        text = json.dumps(value, ensure_ascii=False, sort_keys=True, default=_plain)
-    else:
-        text = " ".join(value) if isinstance(value, list | tuple) else str(value)
-    return f"'{text}" if text.lstrip(" ").startswith(_RUNS) else text
-
-
-def _plain(value: Any) -> Any:
-    return float(value) if isinstance(value, Decimal) else str(value)

@@ -17,7 +17,6 @@ class Tokens:
 
     def __init__(self, now: Callable[[], datetime], life: timedelta = LIFE) -> None:
         self.life = life
-        self.issued = 0
         self._now = now
         self._numbers = itertools.count(1)
         self._valid: dict[str, datetime] = {}
@@ -29,7 +28,6 @@ class Tokens:
         claims = {"sub": "simulated", "jti": str(next(self._numbers)), "exp": expires_at.timestamp()}
         token = ".".join((_part({"alg": "HS256", "typ": "JWT"}), _part(claims), "c2ltdWxhdGVkLXNpZ25hdHVyZQ"))
         with self._lock:
-            self.issued += 1
             self._valid[token] = expires_at
         return token
 

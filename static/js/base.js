@@ -20,7 +20,7 @@ export function onKey(key, description, action) {
 }
 
 /** Keep a choice in its cookie and show it at once. */
-export function choose(name, value) {
+function choose(name, value) {
   const secure = location.protocol === "https:" ? "; secure" : "";
   document.cookie = `view_${name}=${value}; path=/; max-age=${YEAR_SECONDS}; samesite=lax${secure}`;
   root.dataset[name] = value;

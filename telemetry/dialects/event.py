@@ -24,7 +24,7 @@ class Arrival:
     """How the delivery came.
 
     `slot` is the minute that an MFE update in it speaks of; `raw` is the body as it came if numbers had to be dropped
-    to read it, else empty.
+    to read it, else empty. Without `is_logged` only the events are wanted, not what the delivery log shows of them.
     """
 
     stream: str
@@ -33,6 +33,7 @@ class Arrival:
     receipt_id: UUID
     slot: datetime
     raw: bytes = b""
+    is_logged: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,8 @@ def read_event(wire: dict[str, Any], kind: Kind, dialect: str, arrival: Arrival,
         telemetry=wire if dialect == TELEMETRY else None,
         **{fields.ATTRIBUTES[name]: value for name, value in found.items()},
     )
+    if not arrival.is_logged:
+        return Fact(event=event, fused={}, warnings=event.warnings)
     sent = {name: known[name] for name in fields.TIMES if name in known}
     fused = {"event_type": kind.value, "trade_id": trade_id, **rest, **sent, **found, **_edge_times(found)}
     return Fact(event=event, fused=fused, warnings=event.warnings)

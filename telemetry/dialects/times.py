@@ -12,13 +12,15 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from core.records import EPOCH
 from core.timezones import WallTime, attach
 from telemetry.dialects.values import INVALID, OUT_OF_RANGE
 
 FALSE_UTC = "false_utc"
 IN_FUTURE = "in_future"
 
-_WALL_TIME_DOUBTS = {WallTime.AMBIGUOUS: "ambiguous", WallTime.NONEXISTENT: "nonexistent"}
+AMBIGUOUS = "ambiguous"
+_WALL_TIME_DOUBTS = {WallTime.AMBIGUOUS: AMBIGUOUS, WallTime.NONEXISTENT: "nonexistent"}
 
 HOUR = timedelta(hours=1)
 FALSE_UTC_HOURS = range(4, 8)
@@ -26,8 +28,9 @@ FALSE_UTC_TOLERANCE = timedelta(minutes=10)
 FUTURE_TOLERANCE = timedelta(minutes=5)
 INSTANTS: tuple[str, ...] = ("event_time", "confirmation_time")
 """The times that are one value on the wire; a signal time may come as date and time of day."""
+_TOLD = (*INSTANTS, "signal_time", "signal_date")
+_PLAIN = frozenset({str, int, type(None)})  # types whose equal values are the same value
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEARS = range(2000, 2100)
 _EARLIEST_MS, _LATEST_MS = 946_684_800_000, 4_102_444_800_000
 _LONGEST = 40
@@ -45,6 +48,21 @@ class _Reading(NamedTuple):
 
 def read_times(known: dict[str, Any], received_at: datetime) -> tuple[dict[str, datetime], tuple[str, ...]]:
     """The times (by field, those that could be read) of one event that arrived at `received_at`, and the doubts."""
+    told = tuple([(name, known[name]) for name in _TOLD if name in known])
+    if all(type(value) in _PLAIN and (type(value) is not str or len(value) <= _LONGEST) for _, value in told):
+        instants, doubts = _read_plain(told, received_at)
+        return dict(instants), doubts
+    return _read_all(known, received_at)
+
+
+@lru_cache(maxsize=64)  # the members of a batch share their times
+def _read_plain(
+    told: tuple[tuple[str, str | int | None], ...], received_at: datetime
+) -> tuple[dict[str, datetime], tuple[str, ...]]:
+    return _read_all(dict(told), received_at)
+
+
+def _read_all(known: dict[str, Any], received_at: datetime) -> tuple[dict[str, datetime], tuple[str, ...]]:
     readings = {name: _read(known[name], received_at) for name in INSTANTS if name in known}
     if "signal_time" in known:
         readings["signal_time"] = _read(_with_date(known["signal_time"], known.get("signal_date")), received_at)
@@ -99,11 +117,16 @@ def _read(value: Any, received_at: datetime) -> _Reading:
 def _from_milliseconds(value: int | Decimal) -> _Reading:
     if not _EARLIEST_MS <= value < _LATEST_MS:
         return _Reading(None, OUT_OF_RANGE)
-    return _Reading(_EPOCH + timedelta(milliseconds=int(value)))
+    return _Reading(EPOCH + timedelta(milliseconds=int(value)))
+
+
+def _from_iso(text: str, received_at: datetime) -> _Reading:
+    reading = _read_stamp(text)
+    return _read_stamp(text, received_at) if reading.doubt == AMBIGUOUS else reading
 
 
 @lru_cache(maxsize=1024)  # the members of a batch and the alerts of a minute share their stamps
-def _from_iso(text: str, received_at: datetime) -> _Reading:
+def _read_stamp(text: str, near: datetime | None = None) -> _Reading:
     match = _ISO.fullmatch(text)
     stamp = _parsed(text) if match else None
     if match is None or stamp is None:
@@ -113,7 +136,7 @@ def _from_iso(text: str, received_at: datetime) -> _Reading:
     offset = stamp.utcoffset()
     if offset is not None:
         return _Reading(stamp.astimezone(UTC), "", offset == timedelta())
-    attached = attach(stamp, near=received_at)
+    attached = attach(stamp, near=near)
     return _Reading(attached.instant, _WALL_TIME_DOUBTS.get(attached.wall_time, ""))
 
 

@@ -130,6 +130,6 @@ def _chunks(cur: Cursor, inserter: Executor | None) -> Iterator[_Chunk]:
 
 
 def _understood(rows: Sequence[Any]) -> _Chunk:
-    told = [(row, understand_record(record_of(row)).events) for row in rows]
+    told = [(row, understand_record(record_of(row), is_logged=False).events) for row in rows]
     bodies = {str(row.receipt_id): row.raw_payload for row, found in told if len(found) == 1 and row.raw_payload}
     return _Chunk(len(rows), [event for _, found in told for event in found], bodies)

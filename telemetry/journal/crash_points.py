@@ -29,11 +29,6 @@ def arm(name: str, after: int = 1) -> None:
     _armed[name] = after
 
 
-def disarm() -> None:
-    """Forget every armed point."""
-    _armed.clear()
-
-
 def reach(name: str) -> None:
     """Pass the point; SIGKILL, which no handler can soften, if it is armed and its count is used up."""
     if not _armed:

@@ -14,9 +14,10 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from core.errors import InvalidInputError, TooLargeError
+from core.records import from_microseconds, microseconds
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
 """Far above any admitted request; a length beyond it in a file can only be damage."""
@@ -28,8 +29,6 @@ _CRC = struct.Struct(">I")
 _FIXED = struct.Struct(">16sq")
 _TEXT_LEN = struct.Struct(">I")
 _PREFIX_LEN = _LEAD.size + _CRC.size
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def index(data: bytes) -> tuple[dict[uuid.UUID, datetime], int]:
 def _encode_header(record: Record) -> bytes:
     if record.received_at.tzinfo is None:
         raise InvalidInputError("The time of receipt needs a time zone.", field="received_at")
-    parts = [_FIXED.pack(record.receipt_id.bytes, (record.received_at - _EPOCH) // _MICROSECOND)]
+    parts = [_FIXED.pack(record.receipt_id.bytes, microseconds(record.received_at))]
     for text in (record.stream, record.source_ip, record.content_type, record.source):
         # A header of a request may hold anything; surrogatepass keeps even what is not valid Unicode.
         encoded = text.encode("utf-8", "surrogatepass")
@@ -109,7 +108,7 @@ def _decode_one(data: bytes, offset: int) -> tuple[Record, int] | None:
 
 
 def _decode_payload(payload: bytes, header_len: int) -> Record:
-    receipt, microseconds = _FIXED.unpack_from(payload, 0)
+    receipt, received_us = _FIXED.unpack_from(payload, 0)
     texts: list[str] = []
     offset = _FIXED.size
     for _ in range(4):
@@ -119,7 +118,7 @@ def _decode_payload(payload: bytes, header_len: int) -> Record:
         offset += length
     if offset != header_len:
         raise ValueError("header_len does not fit the header")
-    received_at = _EPOCH + microseconds * _MICROSECOND
     stream, source_ip, content_type, source = texts
     body = payload[header_len:]
+    received_at = from_microseconds(received_us)
     return Record(uuid.UUID(bytes=receipt), received_at, stream, source_ip, content_type, source, body)

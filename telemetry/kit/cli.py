@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from flask.cli import AppGroup
 
+from database.command_line import json_option
 from telemetry.kit.lexical import Slip, find_slips
 from telemetry.kit.limits import Outcome, compare
 
@@ -20,7 +21,7 @@ pine_commands = AppGroup("pine", help="Pine scripts: lint.")
 @click.option("--open-trades", type=click.IntRange(0, 500), default=22, show_default=True, help="Trades at once.")
 @click.option("--facts", type=click.IntRange(0, 50), default=1, show_default=True, help="One-time facts in each bar.")
 @click.option("--bars", type=click.IntRange(1, 10_000), default=60, show_default=True, help="Bars to simulate.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def lint(file: Path | None, open_trades: int, facts: int, bars: int, as_json: bool) -> None:
     """Simulate alerts in three minutes and the longest alert; with FILE, look for slips in that script too.
 

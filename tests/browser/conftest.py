@@ -6,13 +6,12 @@ fail the test at its end.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,11 +20,11 @@ from flask_openapi3 import OpenAPI
 from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
 from waitress import wasyncore
 
-from tests.conftest import PASSWORD
+from tests.support_http import PASSWORD
+from tests.support_needs import missing, node_package
 from web.assets import wrap_static
 
 CHROMIUM = Path("/usr/bin/chromium")
-AXE = Path(__file__).parents[2] / "tools" / "vendor" / "node_modules" / "axe-core" / "axe.min.js"
 FLAGS = (
     "--no-sandbox",
     "--disable-quic",
@@ -67,22 +66,13 @@ class Screen:
 
     def violations(self) -> list[str]:
         """What axe finds against WCAG 2.2 AA."""
-        if not AXE.exists():
-            missing("needs axe-core: npm ci --ignore-scripts in tools/vendor")
-        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        self.page.evaluate((node_package("axe-core") / "axe.min.js").read_text(encoding="utf-8"))
         found: list[str] = self.page.evaluate(RUN_AXE, WCAG)
         return found
 
     def scrolls_sideways(self) -> bool:
         """True if the page is wider than its window."""
         return bool(self.page.evaluate("() => document.scrollingElement.scrollWidth > window.innerWidth"))
-
-
-def missing(what: str) -> NoReturn:
-    """Something of this machine is not there: a failure in CI, where nothing may be skipped silently."""
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="session")

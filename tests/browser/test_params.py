@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,14 @@ from database import waves
 from database.engine import Database
 from simulator.wave_market import WaveMarket
 from tests.browser.conftest import PHONE, Screen
+from tests.support_waves import RULES
 from waves.adapter import adapt_signal
 from waves.overrides import set_override
-from waves.processor import Rules, give_up, process_due, receive
+from waves.processor import give_up, process_due, receive
 from waves.schedule import CANDLE, wave_time_of
 
 pytestmark = pytest.mark.browser
 
-RULES = Rules(default_max_trades=5, alert_ratio=Decimal("0.10"))
 SHOTS = os.environ.get("SCREENSHOTS")
 
 

@@ -11,7 +11,7 @@ from core.lifecycle import Kind
 from database import users
 from database.engine import Database
 from tests.browser.conftest import Screen
-from tests.conftest import PASSWORD
+from tests.support_http import PASSWORD
 from tests.support_service import service, turn_off, turn_on
 from tests.support_signals import add, event
 from web.passwords import hash_password

@@ -11,8 +11,7 @@ from core.clock import ManualClock
 from database.engine import Database
 from simulator.alert_text import alert_log
 from tests.browser.conftest import PHONE, Screen
-from tests.support_sync import World, deliver, rows, store_bars, without, world
-from tests.test_sync_cycle import AGO, LOST
+from tests.support_sync import AGO, World, rows, store_torn, world
 
 pytestmark = pytest.mark.browser
 
@@ -21,9 +20,7 @@ pytestmark = pytest.mark.browser
 def torn(db: Database, app: OpenAPI) -> World:
     """A stream with parts missing, and a clock that stands just after it."""
     found = world(minutes=180)
-    arrived, _lost = without(found.alerts, LOST)
-    deliver(db, arrived)
-    store_bars(db, found)
+    store_torn(db, found)
     app.extensions["signalbook"].clock = ManualClock(found.end + AGO)
     return found
 

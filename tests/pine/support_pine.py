@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from simulator.price_path import Bar
+from tests.support_needs import node, node_package
 
 ROOT = Path(__file__).parents[2]
 SENDER = ROOT / "pine" / "signalbook_sender.pine"
-PINETS = ROOT / "tools" / "vendor" / "node_modules" / "pinets" / "dist" / "pinets.min.es.js"
+PINETS = Path("dist", "pinets.min.es.js")
 RUNNER = Path(__file__).with_name("run_pine.mjs")
 LIVE = "bool isLive = barstate.isrealtime and barstate.isconfirmed"
 SYMBOL = {
@@ -63,9 +60,8 @@ def run_sender(bars: Sequence[Bar], *, live_from: int | None = 0, inputs: dict[s
         "everyBar": live_from is not None,
         "symbol": SYMBOL,
     }
-    done = subprocess.run(
-        [_node(), str(RUNNER), str(PINETS)], input=json.dumps(given), capture_output=True, text=True, check=False
-    )
+    command = [node(), str(RUNNER), str(node_package("pinets") / PINETS)]
+    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [Fired(alert["bar_index"], alert["message"]) for alert in json.loads(done.stdout)]
 
@@ -73,16 +69,6 @@ def run_sender(bars: Sequence[Bar], *, live_from: int | None = 0, inputs: dict[s
 def facts_of(fired: Sequence[Fired]) -> list[tuple[int, dict[str, Any]]]:
     """(bar, fact) in the order of sending."""
     return [(alert.bar, fact) for alert in fired for fact in alert.body["events"]]
-
-
-def _node() -> str:
-    node = shutil.which("node")
-    if node and PINETS.exists():
-        return node
-    missing = "needs node and PineTS: npm ci --ignore-scripts in tools/vendor"
-    if os.environ.get("CI"):
-        pytest.fail(missing)
-    pytest.skip(missing)
 
 
 def _wire(bar: Bar) -> dict[str, float]:

@@ -17,8 +17,8 @@ from flask_openapi3 import OpenAPI
 
 from core.settings import Settings
 from database.engine import Database
+from tests.support_http import csrf_token, log_in
 from tests.support_intake import TOKEN, WEBHOOK, await_stored, parts_of, running_app
-from tests.test_auth import csrf_token, log_in
 from tests.test_policy import path_of, requests_of
 from web.serving.logs import REDACTOR, init_logging
 
@@ -141,12 +141,6 @@ class Parts(HTMLParser):
 def app(settings: Settings, db: Database) -> Iterator[OpenAPI]:
     with running_app(settings, db) as running:
         yield running
-
-
-@pytest.fixture
-def reader(client: FlaskClient, operator: str) -> FlaskClient:
-    log_in(client, operator)
-    return client
 
 
 def post_alert(client: FlaskClient, **alert: object) -> int:

@@ -22,13 +22,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg2
-
 from core.clock import Clock
 from core.errors import DatabaseUnavailableError
 from core.wave_records import WaveSignal
 from database import params, waves
-from database.engine import GONE, Connection, Database
+from database.engine import DATABASE_ERRORS, GONE, Connection, Database
 from waves import processor
 from waves.adapter import adapt_signal
 from waves.feed.client import SILENT_SECONDS, WaveConnection, WaveFeedError, open_connection
@@ -42,7 +40,6 @@ STANDBY_SECONDS = 5.0
 REMEMBERED = 20_000
 SAY_AGAIN = timedelta(seconds=10)
 WORKING = frozenset({"connected", "standby", "off"})
-DATABASE_ERRORS = (DatabaseUnavailableError, psycopg2.Error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

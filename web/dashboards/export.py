@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-from core.timezones import to_utc
+from database.csv_text import cell
 
 COLUMNS = (
     "trade_id",
@@ -48,7 +45,6 @@ COLUMNS = (
     "health_score",
     "gaps",
 )
-_RUNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def header() -> str:
@@ -58,7 +54,7 @@ def header() -> str:
 
 def rows_of(states: Iterable[Any]) -> str:
     """One line a signal."""
-    return lines([[_cell(getattr(state, name)) for name in COLUMNS] for state in states])
+    return lines([[cell(getattr(state, name)) for name in COLUMNS] for state in states])
 
 
 def lines(rows: Iterable[Iterable[str]]) -> str:
@@ -76,18 +72,3 @@ class _Text:
 
     def write(self, part: str) -> None:
         self.parts.append(part)
-
-
-def _cell(value: Any) -> str:
-    """A value as text; text that a spreadsheet takes for a formula gets an apostrophe, numbers keep their sign."""
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return to_utc(value).isoformat().replace("+00:00", "Z")
-    if isinstance(value, Decimal | int):
-        return format(value, "f") if isinstance(value, Decimal) else str(value)
-    if isinstance(value, dict):
-        text = json.dumps(value, ensure_ascii=False, sort_keys=True)
-    else:
-        text = " ".join(value) if isinstance(value, list) else str(value)
-    return f"'{text}" if text.lstrip(" ").startswith(_RUNS) else text

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.lifecycle import BAR, mfe_slot
+from core.lifecycle import BAR, Source, mfe_slot
 
 RUN_SHOWN = 3
 RUN_WORTH_FOLDING = 8
+_RANKS = {source.value: source.rank for source in Source}
 _WITH_PLAN = ("SIGNAL_CREATED", "ENTRY")
 
 
@@ -21,6 +22,11 @@ class Run:
     count: int
     first: datetime
     last: datetime
+
+
+def rank_of(event: Any) -> int:
+    """How good the source of an event is, 1 the best; one that is not known counts with the worst."""
+    return _RANKS.get(event.data_source, Source.INFERRED.rank)
 
 
 def bar_of(event: Any) -> datetime:

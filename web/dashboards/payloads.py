@@ -6,9 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from database.storable import NO_NUL
+
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
-NO_NUL = r"^[^\x00]*$"
 
 
 class StreamQuery(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from core.errors import InvalidInputError
 from core.instruments import tick_size
@@ -13,6 +13,7 @@ from core.lifecycle import GAP_WORDS
 
 DEFAULT_TICK = Decimal("0.25")
 HEALTH_WARNS_BELOW, HEALTH_FAILS_BELOW = 80, 50
+Point = TypeVar("Point")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,12 @@ def clock_after(signal_time: datetime | None, at: datetime | None) -> str:
     """How to write an instant beside its signal time: by the clock alone while that can mean only one day."""
     is_near = signal_time is not None and at is not None and timedelta() <= at - signal_time < timedelta(hours=24)
     return "clock" if is_near else "minute"
+
+
+def thinned(points: list[Point], most: int) -> list[Point]:
+    """At most so many points of a line: of every few the last, and the last of all."""
+    step = -(-len(points) // most) or 1
+    return points[::-1][::step][::-1]
 
 
 def is_trade(state: Any) -> bool:

@@ -16,6 +16,7 @@ from core.errors import InvalidInputError
 from core.sessions import SESSIONS
 from core.timezones import day_bounds
 from database.states import SORTED_BY, Order, Place, Selection
+from database.storable import without_nul
 from web.dashboards.presenting import SIDES, View, view_named
 
 PAGE = "/automated-signals"
@@ -91,7 +92,7 @@ class ListQuery:
 
 def read_query(given: Mapping[str, str]) -> ListQuery:
     """The list that an address asks for. Raises InvalidInputError naming the part that means nothing."""
-    told = {name: value.replace("\x00", "").strip() for name, value in given.items()}
+    told = {name: without_nul(value).strip() for name, value in given.items()}
     text = told.get("q", "")
     if len(text) > MAX_TEXT:
         raise InvalidInputError(f"q: must be at most {MAX_TEXT} characters", field="q")

@@ -17,6 +17,7 @@ from database import deletions, deliveries, events, states
 from database.engine import Cursor
 from database.replica import Reads
 from database.states import Place
+from database.storable import without_nul
 from web.dashboards import columns, export, facts, life, presenting, pulse, query
 from web.dashboards.flags import Flag, explain, explained
 from web.dashboards.query import ListQuery
@@ -184,7 +185,7 @@ def _deleted_page(cur: Cursor, trade_id: str) -> ResponseReturnValue:
 
 
 def _stream() -> str | None:
-    return request.args.get("stream", "").replace("\x00", "") or None
+    return without_nul(request.args.get("stream", "")) or None
 
 
 def _last_alert_at(cur: Cursor, streams: list[str]) -> datetime | None:

@@ -11,6 +11,7 @@ from flask_login import current_user
 from core.errors import SignalbookError
 from database import operator_actions
 from database.operator_actions import Action
+from database.storable import MAX_ID, without_nul
 from web.policy import SAFE_METHODS
 from web.services import services
 
@@ -18,7 +19,6 @@ log = logging.getLogger(__name__)
 
 audit = Blueprint("audit", __name__)
 PAGE_SIZE = 100
-MAX_ID = 2**63 - 1
 LOGINS = frozenset({"auth.log_in", "pages.code_login.check_code"})
 NOT_AUDITED = frozenset({"webhook", "pages.preferences", "signals.preferences"})
 SHOWN_FIELDS = ("stream", "limit", "parameter", "value", "reason", "action", "name")
@@ -80,5 +80,5 @@ def _arguments() -> dict[str, str]:
     path = {name: str(value)[:LONGEST] for name, value in (request.view_args or {}).items()}
     if request.endpoint in LOGINS:
         return path  # a password typed into the wrong field must not be kept
-    form = {name: request.form[name].replace("\x00", "")[:LONGEST] for name in SHOWN_FIELDS if name in request.form}
+    form = {name: without_nul(request.form[name])[:LONGEST] for name in SHOWN_FIELDS if name in request.form}
     return path | form

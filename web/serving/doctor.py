@@ -16,6 +16,7 @@ from core.errors import SignalbookError
 from core.timezones import to_new_york
 from core.trading_calendar import cme_equity_calendar
 from database import verify
+from database.command_line import json_option
 from database.engine import Database
 from web.services import Check, Services, services
 from web.serving.health import overall
@@ -28,7 +29,7 @@ calendar_commands = AppGroup("calendar", help="The trading calendar of CME equit
 
 
 @click.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @with_appcontext
 def doctor(as_json: bool) -> None:
     """Examine settings, disk, database, clock and calendar; exit code 0 sound, 1 warnings, 2 faults."""
@@ -66,7 +67,7 @@ def calendar_check(now: datetime) -> Check:
 
 @calendar_commands.command("show")
 @click.option("--days", type=click.IntRange(1, 400), default=10, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+@json_option
 def show(days: int, as_json: bool) -> None:
     """List the coming trading sessions in New York time."""
     now = services().clock.now()

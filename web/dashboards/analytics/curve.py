@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from web.dashboards.presenting import thinned
+
 MOST_POINTS = 400
 
 
@@ -41,18 +43,12 @@ def curve(times: Sequence[int], results: Sequence[float | None]) -> Curve:
         elif peak - equity > worst:
             worst, fall = peak - equity, (peak_at, at)
         points.append((at, round(equity, 4)))
-    shown = _thinned(points)
+    shown = thinned(points, MOST_POINTS)
     wins, losses = _streaks(result for _, result in known)
     return Curve(
         tuple(at for at, _ in shown), tuple(value for _, value in shown), len(known), round(equity, 4), round(worst, 4),
         *fall, round(peak - equity, 4), wins, losses,
     )  # fmt: skip
-
-
-def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """At most MOST_POINTS points: of every few the one that ends them; the first and the last stay."""
-    step = -(-len(points) // MOST_POINTS) or 1
-    return points[::-1][::step][::-1]
 
 
 def _streaks(results: Iterable[float]) -> tuple[int, int]:

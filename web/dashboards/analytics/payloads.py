@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from web.dashboards.payloads import NO_NUL, StreamQuery
+from database.storable import NO_NUL
+from web.dashboards.payloads import StreamQuery
 
 Session = Literal["ASIA", "LONDON", "NY PRE", "NY AM", "NY LUNCH", "NY PM", "AFTER_HOURS"]
 

@@ -15,6 +15,7 @@ from web.dashboards.analytics import whatif
 from web.dashboards.analytics.curve import Curve, curve
 from web.dashboards.analytics.intervals import Draws, Figure, figure, share
 from web.dashboards.analytics.whatif import Followed, Reach, Scratches
+from web.dashboards.presenting import SIDES
 from web.format import MINUS
 
 LEGS = {"be": "BE", "no_be": "No-BE"}
@@ -31,7 +32,6 @@ _DIMENSIONS = {
     "htf": "Higher timeframes",
 }
 _ORDER = (*SESSIONS, "long", "short", "with the signal", "against the signal", "balanced", "not computed")
-_SIDES = {"long": "Bullish", "short": "Bearish"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def _name(dimension: str, name: str) -> str:
         return "unknown"
     if dimension == "hour":
         return f"{int(name):02d}:00"
-    return _DAYS[int(name) - 1] if dimension == "weekday" else _SIDES.get(name, name)
+    return _DAYS[int(name) - 1] if dimension == "weekday" else SIDES.get(name, name)
 
 
 def _falls(rows: Iterable[Sequence[Any]]) -> list[tuple[str, int, int]]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from werkzeug.datastructures import MultiDict
 
 from core.errors import InvalidInputError
-from web.dashboards.payloads import NO_NUL
+from database.storable import NO_NUL
 
 MOST_SIGNALS = 500
 MOST_REASON = 300

@@ -10,10 +10,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from web.dashboards.life import bar_of
+from web.dashboards.life import bar_of, rank_of
+from web.dashboards.presenting import thinned
 
 MOST_POINTS = 1_500
-_RANKS = {"live": 1, "import": 2, "reconciled": 3}
 _FURTHER = {"no_be": max, "be": max, "mae": min}
 Point = dict[str, Decimal | None]
 
@@ -22,13 +22,13 @@ def paths(state: Any, events: Iterable[Any]) -> dict[str, list[Any]]:
     """Columns `time` (Unix seconds), `no_be`, `be`, `mae` and `price`, all in R; None where a minute does not say."""
     told: dict[datetime, tuple[int, Any]] = {}
     for event in events:
-        rank = _RANKS.get(event.data_source, 4)
+        rank = rank_of(event)
         if event.event_type == "MFE_UPDATE" and event.revoked_at is None:
             at = bar_of(event)
             if at not in told or rank < told[at][0]:
                 told[at] = (rank, event)
     points = list(_running(state, sorted((at, event) for at, (_rank, event) in told.items())))
-    kept = _thinned(points)
+    kept = thinned(points, MOST_POINTS)  # loses no extreme, because extremes only grow
     columns: dict[str, list[Any]] = {"time": [int(at.timestamp()) for at, _ in kept]}
     for name in (*_FURTHER, "price"):
         columns[name] = [_number(point[name]) for _, point in kept]
@@ -53,12 +53,6 @@ def _in_r(state: Any, price: Decimal | None) -> Decimal | None:
         return None
     moved: Decimal = (price - state.entry_price) / (state.entry_price - state.stop_loss)
     return moved
-
-
-def _thinned(points: list[tuple[datetime, Point]]) -> list[tuple[datetime, Point]]:
-    """At most MOST_POINTS points: the last of every few, which loses no extreme, because extremes only grow."""
-    step = -(-len(points) // MOST_POINTS) or 1
-    return points[::-1][::step][::-1]
 
 
 def _number(value: Decimal | None) -> float | None:

@@ -14,12 +14,11 @@ from typing import Any
 from core.instruments import root_of
 from core.lifecycle import BAR
 from core.records import Bar, Timeframe, Unit
-from web.dashboards.life import bar_of
+from web.dashboards.life import bar_of, rank_of
 
 MARGIN_BARS = 60
 MOST_BARS = 1_500
 SHOWN_TARGETS = 3
-_RANKS = {"live": 1, "import": 2, "reconciled": 3}
 _WORDS = {
     "SIGNAL_CREATED": "Signal",
     "ENTRY": "Entry",
@@ -121,7 +120,7 @@ def markers(events: Iterable[Any], timeframe: Timeframe) -> list[dict[str, Any]]
 
 
 def _rank(event: Any) -> tuple[int, datetime]:
-    return _RANKS.get(event.data_source, 4), event.received_at
+    return rank_of(event), event.received_at
 
 
 def _marker(event: Any, timeframe: Timeframe) -> dict[str, Any]:
