@@ -26,7 +26,7 @@ def delete_signals(cur: Cursor, keys: Collection[Key], *, reason: str, by: str, 
     deleted = [(row.stream, row.trade_id) for row in cur.fetchall()]
     cur.execute(SQL.remove_states, pairs(deleted))
     if deleted:
-        events.notify(cur, deleted)
+        states.notify(cur, deleted)
     return deleted
 
 
@@ -37,8 +37,6 @@ def restore_signals(cur: Cursor, ids: Sequence[int], *, by: str, now: datetime) 
     cur.execute(SQL.end_deletions, {"ids": [row.id for row in found], "restored_by": by, "restored_at": now})
     keys = [(row.stream, row.trade_id) for row in found]
     events.refold(cur, keys)
-    if keys:
-        events.notify(cur, keys)
     return keys
 
 

@@ -18,12 +18,11 @@ from core.lifecycle import Kind, LifecycleEvent
 from database import states
 from database.engine import Cursor
 from database.event_rows import event_of, row_of
-from database.json_text import as_number, decimals_to_json, to_json
+from database.json_text import as_number, decimals_to_json
 from database.queries import queries
 
 SQL = queries("events")
 ROWS_AT_ONCE = 1000
-NOTIFY_BYTES = 7000
 
 
 class Outcome(StrEnum):
@@ -53,7 +52,6 @@ def append_events(cur: Cursor, events: Sequence[LifecycleEvent], *, raw: dict[st
         if key in held:
             held[key].add(event)
     states.save_facts(cur, held)
-    notify(cur, sorted(keys))
     outcomes = _outcomes(cur, events, new)
     if len(held) == len(keys):
         return outcomes
@@ -81,12 +79,6 @@ def add_rows(cur: Cursor, events: Iterable[LifecycleEvent], raw: dict[str, str])
             cur.execute(query, {"rows": decimals_to_json(rows[start : start + ROWS_AT_ONCE], as_number)})
             new |= {(row.event_key, row.source_rank) for row in cur.fetchall() if row.is_new}
     return new
-
-
-def notify(cur: Cursor, keys: Sequence[states.Key]) -> None:
-    """Tell every process which signals have changed; `[]` when there are too many to name."""
-    payload = to_json([list(key) for key in keys])
-    cur.execute(SQL.notify_signals, {"payload": payload if len(payload) < NOTIFY_BYTES else "[]"})
 
 
 def list_events(cur: Cursor, stream: str, trade_id: str) -> list[Any]:

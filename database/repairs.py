@@ -94,7 +94,6 @@ def revoke_repairs(
     if not rows:
         raise NotFoundError("There is no such repair.")
     events.refold(cur, [(stream, trade_id)])
-    events.notify(cur, [(stream, trade_id)])
     return rows
 
 
@@ -153,7 +152,6 @@ def withdraw_repairs(cur: Cursor, ids: Sequence[int], keys: Sequence[Key]) -> No
     """Remove repairs that the stream itself has disproved, and fold their signals again."""
     cur.execute(SQL.delete_repairs, {"ids": list(ids)})
     events.refold(cur, sorted(set(keys)))
-    events.notify(cur, sorted(set(keys)))
 
 
 def list_known_trades(cur: Cursor, *, since: datetime, limit: int) -> list[Key]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from decimal import Decimal
@@ -10,11 +10,12 @@ from typing import Any
 
 from automated_signals_state import FACTS_VERSION, Facts, TradeState, derive, facts_from_json
 from database.engine import Cursor
-from database.json_text import decimals_to_json
+from database.json_text import decimals_to_json, to_json
 from database.queries import queries
 
 SQL = queries("states")
 SAVE_AT_ONCE = 500
+NOTIFY_BYTES = 7000
 Key = tuple[str, str]
 SORTED_BY = {
     "signal": "signal_time",
@@ -93,10 +94,24 @@ def read_facts(document: dict[str, Any]) -> Facts:
 
 
 def save_facts(cur: Cursor, changed: Mapping[Key, Facts]) -> None:
-    """Store facts and the state that derives from them, for rows that `lock_facts` has locked."""
+    """Store facts and the state that derives from them, for rows that `lock_facts` has locked, and tell every process."""
     rows = [_row(facts, *key) for key, facts in changed.items()]
     for start in range(0, len(rows), SAVE_AT_ONCE):
-        cur.execute(SQL.save_states, {"rows": decimals_to_json(rows[start : start + SAVE_AT_ONCE])})
+        chunk = rows[start : start + SAVE_AT_ONCE]
+        payload = _notice((row["stream"], row["trade_id"]) for row in chunk)
+        # In one round trip, as above.
+        cur.execute(f"{SQL.save_states};\n{SQL.notify_signals}", {"rows": decimals_to_json(chunk), "payload": payload})
+
+
+def notify(cur: Cursor, keys: Iterable[Key]) -> None:
+    """Tell every process that signals have changed in another way than by `save_facts`."""
+    cur.execute(SQL.notify_signals, {"payload": _notice(keys)})
+
+
+def _notice(keys: Iterable[Key]) -> str:
+    """The keys as JSON; `[]` when there are too many to name."""
+    payload = to_json(sorted(keys))
+    return payload if len(payload) < NOTIFY_BYTES else "[]"
 
 
 def replace_states(cur: Cursor, facts: Mapping[Key, Facts]) -> None:

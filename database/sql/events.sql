@@ -95,10 +95,6 @@ WHERE log.receipt_id = automated_signals.receipt_id AND log.raw_body IS NOT NULL
 -- Keep every writer out while events and states are derived anew; readers go on.
 LOCK TABLE trade_states, automated_signals IN EXCLUSIVE MODE;
 
--- name: notify_signals
--- Tell every process which signals have changed.
-SELECT pg_notify('signals', %(payload)s);
-
 -- name: list_checksums
 -- What is held of these facts: the same again, or another version?
 SELECT event_key, source_rank, payload_checksum, receipt_id

@@ -47,6 +47,10 @@ UPDATE trade_states AS held SET
 FROM jsonb_populate_recordset(NULL::trade_states, %(rows)s::jsonb) AS fresh
 WHERE held.stream = fresh.stream AND held.trade_id = fresh.trade_id;
 
+-- name: notify_signals
+-- Tell every process which signals have changed.
+SELECT pg_notify('signals', %(payload)s::text);
+
 -- name: delete_states
 -- Before a rebuild.
 DELETE FROM trade_states;
