@@ -45,7 +45,7 @@ from web.serving.keys import load_secrets
 from web.serving.logs import REDACTOR, init_logging
 from web.serving.server import Server
 
-JOBS: tuple[Job, ...] = (PRUNE_JOB_RUNS,)
+JOBS: tuple[Job, ...] = (PRUNE_JOB_RUNS, *dashboards.JOBS)
 
 log = logging.getLogger("signalbook")
 

@@ -1,9 +1,9 @@
-"""What the analysis API takes, checked at the door."""
+"""What the analysis API takes, checked at the door, and what it answers."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -92,6 +92,121 @@ class PageQuery(BaseModel):
         """What restricts the list, without its place."""
         told = self.model_dump(exclude={"before", "view"})
         return {name: value for name, value in told.items() if value}
+
+
+class AnalysisPart(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class AnalysisAnswer(AnalysisPart):
+    """Every answer that is no problem document."""
+
+    success: Literal[True]
+
+
+class DetectedRecord(AnalysisPart):
+    """A detected signal; `price` in points, instants in UTC."""
+
+    id: int
+    analyzer: str
+    contract: str
+    timeframe: str
+    type: str
+    trend: str | None
+    bar_at: datetime
+    bar_time: int = Field(description="Unix seconds of the label")
+    trigger_at: datetime | None
+    known_at: datetime
+    price: float | None
+    rule: str | None
+    revision: int
+
+
+class DetectedAnswer(AnalysisAnswer):
+    """A page of detected signals."""
+
+    signals: list[DetectedRecord]
+    count: int
+    next_cursor: str | None
+
+
+class PrimarySignal(AnalysisPart):
+    """The signal that a decision is about."""
+
+    signal_id: int | None
+    timeframe: str | None
+    bar_at: datetime | None
+    price: float | None
+
+
+class CoordinatedRecord(BaseModel):
+    """A coordinated signal; whatever else its rule tells stands beside."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: int
+    rule: str
+    contract: str
+    type: str
+    trend: str | None
+    decided_at: datetime
+    score: float
+    primary: PrimarySignal
+    confirming_signal_id: int | None
+    confirmed_by: list[dict[str, Any]] = []
+    filters: dict[str, str | None] = {}
+
+
+class CoordinatedAnswer(AnalysisAnswer):
+    """A page of coordinated signals."""
+
+    coordinated: list[CoordinatedRecord]
+    count: int
+    next_cursor: str | None
+
+
+class SeriesState(AnalysisPart):
+    """How far an analyzer has got with a series, and what holds there."""
+
+    analyzer_id: str
+    contract_id: str
+    timeframe: str
+    last_bar_at: datetime | None
+    updated_at: datetime
+    trend: str | None
+    since: datetime | None
+
+
+class TrendState(AnalysisPart):
+    """The trend of a timeframe at the instant that was asked for."""
+
+    timeframe: str
+    trend: str
+    since: datetime
+    bar_timestamp: datetime | None
+
+
+class LastDecision(AnalysisPart):
+    """The last coordinated signal of a contract."""
+
+    contract_id: str
+    coordinated_id: int
+    rule: str
+    signal_type: str
+    trend: str | None
+    decided_at: datetime
+    score: float
+
+
+class StateAnswer(AnalysisAnswer):
+    """What holds."""
+
+    at: datetime
+    series: list[SeriesState]
+    trends: list[TrendState]
+    last_coordinated: list[LastDecision]
 
 
 def read_place(text: str | None) -> tuple[datetime, int] | None:

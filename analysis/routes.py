@@ -11,6 +11,7 @@ from flask_openapi3 import APIBlueprint, OpenAPI, Tag
 from pydantic import ValidationError
 
 from analysis import parts as built
+from analysis import payloads as answers
 from analysis import presenting
 from analysis.cli import analysis_commands
 from analysis.parts import Analysis
@@ -42,7 +43,7 @@ def parts() -> Analysis:
     return cast(Analysis, current_app.extensions["analysis"])
 
 
-@api.get("/signals", summary="Detected signals, newest first")
+@api.get("/signals", summary="Detected signals, newest first", responses={200: answers.DetectedAnswer})
 def list_signals(query: SignalsQuery) -> Response:
     """Signals that stand; those that corrected bars took back are left out. `next_cursor` is null on the last page."""
     with parts().db.transaction() as cur:
@@ -51,7 +52,7 @@ def list_signals(query: SignalsQuery) -> Response:
     return _answer(signals=[presenting.signal_json(row) for row in shown], count=len(shown), next_cursor=place)
 
 
-@api.get("/coordinated", summary="Coordinated signals, newest first")
+@api.get("/coordinated", summary="Coordinated signals, newest first", responses={200: answers.CoordinatedAnswer})
 def list_coordinated(query: CoordinatedQuery) -> Response:
     """Decisions that stand, with the signals that confirmed them."""
     with parts().db.transaction() as cur:
@@ -60,7 +61,11 @@ def list_coordinated(query: CoordinatedQuery) -> Response:
     return _answer(coordinated=[presenting.coordinated_json(row) for row in shown], count=len(shown), next_cursor=place)
 
 
-@api.get("/state", summary="How far each series is analysed, the trends, the last decision of each contract")
+@api.get(
+    "/state",
+    summary="How far each series is analysed, the trends, the last decision of each contract",
+    responses={200: answers.StateAnswer},
+)
 def get_state(query: StateQuery) -> Response:
     """With a contract also the trend of each timeframe at an instant, by the bars that were closed then."""
     at = parts().clock.now() if query.at is None else datetime.fromtimestamp(query.at, UTC)

@@ -27,7 +27,9 @@ def sum_trades(
     """One row over the completed trades of a selection; `target` 0 takes results as recorded, 1 to 20 leaves there.
 
     `groups`: [dimension, name, BE result, No-BE result, trades]; `reaches`: [bucket of the No-BE MFE, of the BE MFE, BE
-    result, No-BE result, trades]; `falls`: [bucket of the MAE, did it go +1R, trades]; `times`, `be`, `no_be`: results in
+    result, No-BE result, trades, whether bars tell its path]; `paths`, of trades whose path they tell: [place of the trigger,
+    bucket of the surely and of the possibly furthest reach before the return, of the No-BE MFE, of the BE MFE, No-BE result,
+    trades]; `falls`: [bucket of the MAE, did it go +1R, trades]; `times`, `be`, `no_be`: results in
     the order of their exits, the newest MOST_RESULTS of them; the rest counts what is known.
     """
     given = asdict(selection) | {"streams": list(streams), "target": target, "most": MOST_RESULTS}

@@ -172,6 +172,12 @@ def get_delivery(cur: Cursor, delivery_id: int) -> Any:
     return row
 
 
+def list_of_receipts(cur: Cursor, receipt_ids: Sequence[UUID]) -> list[Any]:
+    """The deliveries of these receipts with their bytes, newest first."""
+    cur.execute(SQL.list_of_receipts, {"receipt_ids": list(receipt_ids)})
+    return cur.fetchall()
+
+
 def last_delivery(cur: Cursor, stream: str) -> Any | None:
     """The newest webhook delivery of a stream."""
     cur.execute(SQL.last_delivery, {"stream": stream})

@@ -24,6 +24,7 @@ SORTED_BY = {
     "no_be_mfe": "no_be_mfe_r",
     "be_mfe": "be_mfe_r",
     "mae": "mae_r",
+    "health": "health_score",
     "id": None,
 }
 """What a list can be sorted by -> the column of its rows that holds the value; the trade id itself breaks ties."""
@@ -54,7 +55,7 @@ class Order:
 class Place:
     """A signal's place in a sorted list; `value` is None where it has none."""
 
-    value: datetime | Decimal | None
+    value: datetime | Decimal | int | None
     trade_id: str
     stream: str
 
@@ -170,7 +171,7 @@ def _after(place: Place | None) -> dict[str, Any]:
     value = place.value if place else None
     return {
         "after_at": value if isinstance(value, datetime) else None,
-        "after_value": value if isinstance(value, Decimal) else None,
+        "after_value": value if isinstance(value, Decimal | int) else None,
         "after_id": place.trade_id if place else None,
         "after_stream": place.stream if place else None,
     }

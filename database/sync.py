@@ -248,3 +248,25 @@ def count_created(cur: Cursor, stream: str | None = None) -> Any:
     """What SIGNAL_CREATED events there are, and what they bring."""
     cur.execute(SQL.count_created, {"stream": stream})
     return cur.fetchone()
+
+
+def get_health(cur: Cursor, key: Key) -> Any | None:
+    """(health_score, missing_minutes, checked_at) of one signal; None where no cycle has looked at it."""
+    cur.execute(SQL.get_health, _one(key))
+    return cur.fetchone()
+
+
+def list_gaps_of(cur: Cursor, key: Key, limit: int) -> list[Any]:
+    """(gap_type, first_seen_at, resolved_at, resolved_by) of one signal, newest first."""
+    cur.execute(SQL.list_gaps_of, _one(key) | {"limit": limit})
+    return cur.fetchall()
+
+
+def list_repairs_of(cur: Cursor, key: Key, limit: int) -> list[Any]:
+    """What was done about the gaps of one signal, newest first."""
+    cur.execute(SQL.list_repairs_of, _one(key) | {"limit": limit})
+    return cur.fetchall()
+
+
+def _one(key: Key) -> dict[str, Any]:
+    return {"stream": key[0], "trade_id": key[1]}

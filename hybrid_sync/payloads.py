@@ -1,8 +1,9 @@
-"""What the API of hybrid sync takes, checked at the door."""
+"""What the API of hybrid sync takes, checked at the door, and what it answers."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -74,3 +75,212 @@ class RevokeBody(BaseModel):
     ids: list[Annotated[int, Field(ge=1, le=MAX_ID)]] | None = Field(
         None, max_length=500, description="none: all of it"
     )
+
+
+class SyncPart(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SyncAnswer(SyncPart):
+    """Every answer that is no problem document."""
+
+    success: Literal[True]
+
+
+class GapCount(SyncPart):
+    """Open gaps of one type by age."""
+
+    total: int
+    oldest_at: datetime
+    fresh: int = Field(description="younger than 10 minutes")
+    within_hour: int
+    within_day: int
+    older: int
+
+
+class CycleRecord(SyncPart):
+    """A finished cycle."""
+
+    id: int
+    started_at: datetime
+    finished_at: datetime
+    actor: str
+    tiers: list[int]
+    report: dict[str, Any]
+    health_after: int | None
+
+
+class OutageRecord(SyncPart):
+    """A silence of a stream, or a limit that was near."""
+
+    stream: str
+    kind: Literal["silence", "kind_silence", "throttle"]
+    detail: str
+    starts_at: datetime
+    ends_at: datetime | None
+    first_seen_at: datetime
+    resolved_at: datetime | None
+    open_minutes: float
+
+
+class TrendHour(SyncPart):
+    """The system score of one hour."""
+
+    hour: datetime
+    lowest: int | None
+    last: int | None
+
+
+class LedgerHour(SyncPart):
+    """What became of the minutes that were expected in an hour."""
+
+    hour: datetime
+    expected: int
+    delivered: int
+    late: int
+    imported: int
+    healed: int
+    missing: int
+
+
+class Ledger(SyncPart):
+    """What became of every expected minute of the last day."""
+
+    hours: list[LedgerHour]
+    expected: int
+    delivered: int
+    late: int
+    imported: int
+    healed: int
+    missing: int
+    closed: int
+    deliveries: dict[str, int]
+
+
+class StatusAnswer(SyncAnswer):
+    """The gap report."""
+
+    severity: Literal["ok", "warning", "critical"]
+    health_score: int | None
+    signals: int
+    signals_below_80: int
+    signals_below_50: int
+    open_gaps: int
+    open_gaps_classic: int
+    by_type: dict[str, GapCount]
+    missing_minutes: int
+    thresholds: dict[str, dict[str, int]]
+    targets: dict[str, int]
+    on_target: bool
+    last_cycle: CycleRecord | None
+    outages: list[OutageRecord]
+    trend: list[TrendHour]
+    ledger: Ledger
+
+
+class SyncPage(SyncAnswer):
+    """A page of rows."""
+
+    count: int
+    next_before_id: int | None = Field(description="the before_id of the next page; null on the last")
+
+
+class GapRecord(SyncPart):
+    """One gap."""
+
+    id: int
+    stream: str
+    trade_id: str
+    gap_type: str
+    first_seen_at: datetime
+    resolved_at: datetime | None
+    resolved_by: str | None
+    status: str | None
+    health_score: int | None
+
+
+class GapsAnswer(SyncPage):
+    """A page of gaps."""
+
+    gaps: list[GapRecord]
+
+
+class AuditRecord(SyncPart):
+    """One line of the audit log."""
+
+    id: int
+    action_timestamp: datetime
+    stream: str
+    trade_id: str | None
+    action_type: str
+    gap_type: str | None
+    field: str | None
+    old_value: Any
+    new_value: Any
+    data_source: str | None
+    confidence_score: float | None
+    reason: str | None
+    evidence: dict[str, Any] | None
+    tier: int | None
+    actor: str
+
+
+class AuditAnswer(SyncPage):
+    """A page of the audit log."""
+
+    audit: list[AuditRecord]
+
+
+class CalibrationRecord(SyncPart):
+    """How well a method heals gaps of a length."""
+
+    method: str
+    gap_minutes: int
+    measured_at: datetime
+    hidden: int
+    healed: int
+    median_error_r: float | None
+    p95_error_r: float | None
+    median_error_ticks: float | None
+    p95_error_ticks: float | None
+    coverage: float
+    confidence: float
+
+
+class CalibrationAnswer(SyncAnswer):
+    """The newest figures of each method."""
+
+    calibration: list[CalibrationRecord]
+
+
+class CycleFigures(SyncPart):
+    """What a cycle did."""
+
+    scanned: int
+    attempted: int
+    written: int
+    withdrawn: int
+    gaps_before: int
+    gaps_after: int
+    by_type_before: dict[str, int]
+    by_type_after: dict[str, int]
+    fills: dict[str, int]
+    minutes_healed: int
+    health_before: int | None
+    health_after: int | None
+    improvement: int
+    dry_run: bool
+
+
+class RunAnswer(SyncAnswer):
+    """The report of the cycle."""
+
+    report: CycleFigures
+
+
+class RevokeAnswer(SyncAnswer):
+    """How many repairs were taken back."""
+
+    revoked: int

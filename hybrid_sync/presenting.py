@@ -21,24 +21,6 @@ TARGET_SCORE: Final = 90
 TARGET_GAPS: Final = 10
 AGES: Final = ("fresh", "within_hour", "within_day", "older")
 AGE_WORDS: Final = ("under 10 min", "under 1 h", "under 1 day", "older")
-GAP_WORDS: Final = {
-    "no_mfe_update": "MFE update overdue",
-    "no_entry_price": "Entry price unknown",
-    "no_stop_loss": "Stop loss unknown",
-    "no_mae": "MAE unknown",
-    "no_session": "Session unknown",
-    "no_signal_date": "Signal date unknown",
-    "no_htf_alignment": "HTF alignment not computed",
-    "no_targets": "Targets unknown",
-    "no_confirmation_time": "Confirmation time without source",
-    "no_entry": "ENTRY missing",
-    "no_signal_created": "SIGNAL_CREATED missing",
-    "no_be_trigger": "BE trigger missed",
-    "no_exit": "Exit missed",
-    "stale_pending": "Pending, yet superseded",
-    "invalid_values": "Impossible values",
-}
-
 LEG_WORDS: Final = {"be_mfe": "BE", "no_be_mfe": "No-BE", "mae": "MAE"}
 
 

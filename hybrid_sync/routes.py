@@ -10,6 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from database import repairs, sync
 from database.storable import MAX_ID, without_nul
+from hybrid_sync import payloads as answers
 from hybrid_sync import presenting
 from hybrid_sync.cli import COMMANDS, parts
 from hybrid_sync.cycle import WINDOW, run_cycle
@@ -32,7 +33,11 @@ api = APIBlueprint("hybrid_sync", __name__, url_prefix="/api/hybrid-sync", abp_t
 # --- API -------------------------------------------------------------------------------------------------------------
 
 
-@api.get("/status", summary="The gap report: score, gaps by type and age, thresholds, last cycle, outages")
+@api.get(
+    "/status",
+    summary="The gap report: score, gaps by type and age, thresholds, last cycle, outages",
+    responses={200: answers.StatusAnswer},
+)
 def get_status(query: StreamQuery) -> Response:
     """Scores are 0 to 100 over signals that are open or changed within 24 hours; null without any."""
     now = parts().clock.now()
@@ -42,7 +47,7 @@ def get_status(query: StreamQuery) -> Response:
     return jsonify(success=True, **found)
 
 
-@api.get("/gaps", summary="Open or closed gaps, newest first")
+@api.get("/gaps", summary="Open or closed gaps, newest first", responses={200: answers.GapsAnswer})
 def list_gaps(query: GapsQuery) -> Response:
     """Each with the moment it was first seen, and what closed it: the stream, an import or a repair."""
     given = query.model_dump(exclude={"resolved"}) | {"is_resolved": query.resolved}
@@ -51,7 +56,7 @@ def list_gaps(query: GapsQuery) -> Response:
     return _page("gaps", rows, query.limit)
 
 
-@api.get("/audit", summary="What was found, tried and filled, newest first")
+@api.get("/audit", summary="What was found, tried and filled, newest first", responses={200: answers.AuditAnswer})
 def list_audit(query: AuditQuery) -> Response:
     """Old and new value, source, confidence, reason and evidence of every step."""
     with parts().db.transaction() as cur:
@@ -59,7 +64,11 @@ def list_audit(query: AuditQuery) -> Response:
     return _page("audit", rows, query.limit)
 
 
-@api.get("/calibration", summary="How well healing works, by method and length of the gap")
+@api.get(
+    "/calibration",
+    summary="How well healing works, by method and length of the gap",
+    responses={200: answers.CalibrationAnswer},
+)
 def list_calibration() -> Response:
     """Errors in R and ticks, coverage, and the confidence that repairs get."""
     with parts().db.transaction() as cur:
@@ -67,7 +76,7 @@ def list_calibration() -> Response:
     return jsonify(success=True, calibration=[presenting.row_json(row) for row in rows])
 
 
-@api.post("/run", summary="Run a cycle now")
+@api.post("/run", summary="Run a cycle now", responses={200: answers.RunAnswer})
 def post_run(body: RunBody) -> Response:
     """Safe to repeat: a second cycle on unchanged data writes nothing."""
     own = parts()
@@ -83,7 +92,7 @@ def post_run(body: RunBody) -> Response:
     return jsonify(success=True, report=report.as_json())
 
 
-@api.post("/revoke", summary="Take repairs of a signal back")
+@api.post("/revoke", summary="Take repairs of a signal back", responses={200: answers.RevokeAnswer})
 def post_revoke(body: RevokeBody) -> Response:
     """The state goes back to what was sent; the repairs are not made again."""
     own = parts()

@@ -1,6 +1,8 @@
-"""What the market data API takes, checked at the door."""
+"""What the market data API takes, checked at the door, and what it answers."""
 
 from __future__ import annotations
+
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,3 +39,81 @@ class FillBody(BaseModel):
     contract: str = Field(..., min_length=1, max_length=60, pattern=NO_NUL)
     timeframe: str = Field(..., max_length=4)
     days: int = Field(14, ge=1, le=1_900, description="how far back")
+
+
+class MarketPart(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class MarketAnswer(MarketPart):
+    """Every answer that is no problem document."""
+
+    success: Literal[True]
+
+
+class ContractRecord(MarketPart):
+    """A contract that is or was followed."""
+
+    id: str
+    name: str
+    description: str
+    tick_size: float
+    is_active: bool
+
+
+class ContractsAnswer(MarketAnswer):
+    """Every contract."""
+
+    contracts: list[ContractRecord]
+
+
+class BarColumns(MarketPart):
+    """Bars as arrays, oldest first; `time` in Unix seconds of the label."""
+
+    time: list[int]
+    open: list[float]
+    high: list[float]
+    low: list[float]
+    close: list[float]
+    volume: list[int]
+    source: list[str] = Field(description="history, live or import; partial or gap where a bar is not whole")
+
+
+class BarsAnswer(MarketAnswer):
+    """Bars, and the one that is forming."""
+
+    bars: BarColumns
+    forming: list[float] | None = Field(description="time, open, high, low, close, volume")
+    now: float
+
+
+class CoverageHour(MarketPart):
+    """One hour of a series."""
+
+    time: int
+    state: Literal["closed", "stored", "filled", "partly", "missing"]
+
+
+class CoverageAnswer(MarketAnswer):
+    """A cell an hour."""
+
+    hours: list[CoverageHour]
+
+
+class FeedAnswer(MarketAnswer):
+    """How the feed is; `figures` are those of the process that has it."""
+
+    status: Literal["pass", "warn", "fail", "off"]
+    detail: str
+    figures: dict[str, Any]
+    now: float
+
+
+class FillAnswer(MarketAnswer):
+    """What the history brought."""
+
+    pages: int
+    bars: int
+    changed: int

@@ -13,6 +13,7 @@ from core.records import Timeframe
 from core.trading_calendar import cme_equity_calendar
 from database import bars
 from database.bars import Contract
+from ingestion import payloads as answers
 from ingestion import presenting
 from ingestion.feed.pump import FEED
 from ingestion.gateway.history import fill_series
@@ -28,7 +29,7 @@ def parts() -> MarketData:
     return cast(MarketData, current_app.extensions["market_data"])
 
 
-@api.get("/contracts", summary="Contracts that are or were followed")
+@api.get("/contracts", summary="Contracts that are or were followed", responses={200: answers.ContractsAnswer})
 def list_contracts() -> Response:
     """Every contract with its tick size."""
     with parts().db.transaction() as cur:
@@ -36,7 +37,7 @@ def list_contracts() -> Response:
     return jsonify(success=True, contracts=[_contract(each) for each in found])
 
 
-@api.get("/bars", summary="Bars of a series in column arrays, oldest first")
+@api.get("/bars", summary="Bars of a series in column arrays, oldest first", responses={200: answers.BarsAnswer})
 def list_bars(query: BarsQuery) -> Response:
     """Stored bars, and the bar that is forming as [time, open, high, low, close, volume] or null."""
     frame = Timeframe.parse(query.timeframe)
@@ -57,7 +58,9 @@ def list_bars(query: BarsQuery) -> Response:
     return jsonify(success=True, bars=presenting.columns(found), forming=forming, now=now.timestamp())
 
 
-@api.get("/coverage", summary="What is stored, filled and missing, hour by hour")
+@api.get(
+    "/coverage", summary="What is stored, filled and missing, hour by hour", responses={200: answers.CoverageAnswer}
+)
 def get_coverage(query: CoverageQuery) -> Response:
     """A cell an hour: closed, stored, filled, partly or missing."""
     frame = Timeframe.parse(query.timeframe)
@@ -70,7 +73,7 @@ def get_coverage(query: CoverageQuery) -> Response:
     return jsonify(success=True, hours=presenting.coverage(covered, hours, start, end, cme_equity_calendar()))
 
 
-@api.get("/feed", summary="How the feed is")
+@api.get("/feed", summary="How the feed is", responses={200: answers.FeedAnswer})
 def get_feed() -> Response:
     """Connected or not, with the figures of the process that has the feed."""
     now = parts().clock.now()
@@ -82,7 +85,9 @@ def get_feed() -> Response:
     return jsonify(success=True, **facts, now=now.timestamp())
 
 
-@api.post("/fill", summary="Get what is missing of a series from the gateway's history")
+@api.post(
+    "/fill", summary="Get what is missing of a series from the gateway's history", responses={200: answers.FillAnswer}
+)
 def fill(body: FillBody) -> Response:
     """How many questions, bars and changes it took. Safe to repeat: what is covered is not asked for again."""
     if not parts().settings.has_feed:

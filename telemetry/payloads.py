@@ -1,8 +1,9 @@
-"""What the telemetry API takes: query strings and paths, checked at the door."""
+"""What the telemetry API takes, checked at the door, and what it answers."""
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -64,3 +65,113 @@ class ImportQuery(BaseModel):
     stream: str = Field(
         "main", min_length=1, max_length=64, pattern="^[0-9A-Za-z_-]+$", description="the script's stream"
     )
+
+
+class TelemetryPart(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class TelemetryAnswer(TelemetryPart):
+    """Every answer that is no problem document."""
+
+    success: Literal[True]
+
+
+class DeliveryBrief(TelemetryPart):
+    """What a line of the log and a whole delivery have in common."""
+
+    id: int
+    received_at: datetime
+    stream: str
+    source: Literal["webhook", "import", "backfill"]
+    status: str
+    dialect: str | None
+    content_type: str | None
+    source_ip: str | None
+    processing_time_ms: float | None
+    validation_error: str | None
+    receipt_id: str | None
+
+
+class DeliveryLine(DeliveryBrief):
+    """One line of the delivery log."""
+
+    event_type: str | None
+    trade_id: str | None
+    warnings: list[str]
+    message: str | None
+    body_bytes: int | None
+
+
+class DeliveryRecord(DeliveryBrief):
+    """One delivery, whole."""
+
+    stored_at: datetime
+    duplicate_of: str | None
+    delivery_key: str | None
+    raw_body: str | None = Field(description="null where the bytes are no UTF-8, or kept no longer")
+    raw_body_base64: str | None
+    raw_payload: Any
+    fused_event: dict[str, Any] | None
+    handler_result: dict[str, Any] | None
+    repair: list[dict[str, Any]] | None
+
+
+class DeliveriesAnswer(TelemetryAnswer):
+    """A page of the log."""
+
+    events: list[DeliveryLine]
+    count: int
+
+
+class DeliveryAnswer(TelemetryAnswer):
+    """One delivery."""
+
+    event: DeliveryRecord
+
+
+class ReplayAnswer(TelemetryAnswer):
+    """How many quarantined deliveries were tried, and how many are understood now."""
+
+    tried: int
+    understood: int
+
+
+class BackfillAnswer(TelemetryAnswer):
+    """What one run of the backfill did."""
+
+    error: None
+    inserted: int
+    scanned: int
+    failed: int
+    already_logged: int
+    limit: int
+
+
+class ImportAnswer(TelemetryAnswer):
+    """What became of the rows of an alert log."""
+
+    rows: int
+    new: int
+    known: int
+    quarantined: int
+    capped: bool = Field(description="TradingView exports 2,000 rows at most: there may be more")
+
+
+class FirstAlert(TelemetryPart):
+    """The first alert of a connection."""
+
+    id: int
+    received_at: datetime
+    after_seconds: float
+    stored_after_seconds: float
+    status: str
+    dialect: str | None
+
+
+class ConnectionAnswer(TelemetryAnswer):
+    """Null until an alert has come."""
+
+    alert: FirstAlert | None

@@ -25,6 +25,7 @@ from database import deliveries
 from database.engine import Cursor
 from database.storable import MAX_ID, without_nul
 from telemetry import measures, presenting
+from telemetry import payloads as answers
 from telemetry.backfill import backfill_telemetry_from_automated_signals
 from telemetry.dialects.body import MAX_BYTES
 from telemetry.dialects.masking import find_body_tokens
@@ -137,7 +138,7 @@ def _receive_clock() -> datetime | None:
 # --- the delivery log --------------------------------------------------------------------------------------------
 
 
-@api.get("/telemetry", summary="The delivery log, newest first")
+@api.get("/telemetry", summary="The delivery log, newest first", responses={200: answers.DeliveriesAnswer})
 def list_deliveries(query: DeliveryQuery) -> Response:
     """Every delivery that was ever received, without its body."""
     with parts().db.transaction() as cur:
@@ -153,7 +154,9 @@ def list_deliveries(query: DeliveryQuery) -> Response:
     return jsonify(success=True, events=events, count=len(events))
 
 
-@api.get("/telemetry/<int:delivery_id>", summary="One delivery: raw, fused, result")
+@api.get(
+    "/telemetry/<int:delivery_id>", summary="One delivery: raw, fused, result", responses={200: answers.DeliveryAnswer}
+)
 def get_delivery(path: DeliveryPath) -> Response:
     """One delivery with its raw body, what was understood, and what became of it."""
     with parts().db.transaction() as cur:
@@ -161,13 +164,21 @@ def get_delivery(path: DeliveryPath) -> Response:
     return jsonify(success=True, event=presenting.detail(row))
 
 
-@api.post("/telemetry/replay", summary="Try again to understand every quarantined delivery")
+@api.post(
+    "/telemetry/replay",
+    summary="Try again to understand every quarantined delivery",
+    responses={200: answers.ReplayAnswer},
+)
 def replay_all() -> Response:
     """How many were tried, and how many are understood now. Safe to repeat."""
     return jsonify(success=True, **replay_quarantined(parts().db))
 
 
-@api.post("/telemetry/<int:delivery_id>/replay", summary="Try again to understand a quarantined delivery")
+@api.post(
+    "/telemetry/<int:delivery_id>/replay",
+    summary="Try again to understand a quarantined delivery",
+    responses={200: answers.ReplayAnswer},
+)
 def replay_delivery(path: DeliveryPath) -> Response:
     """The same counts for one delivery; one that is not quarantined is not tried."""
     with parts().db.transaction() as cur:
@@ -175,7 +186,11 @@ def replay_delivery(path: DeliveryPath) -> Response:
     return jsonify(success=True, **replay_quarantined(parts().db, [path.delivery_id]))
 
 
-@api.post("/telemetry/backfill", summary="Give events without a delivery their row in the log")
+@api.post(
+    "/telemetry/backfill",
+    summary="Give events without a delivery their row in the log",
+    responses={200: answers.BackfillAnswer},
+)
 def run_backfill(body: BackfillBody) -> Response:
     """How many events were looked at and got a row now. Repeat it for the next ones; 500 with the reason when it fails."""
     report = backfill_telemetry_from_automated_signals(body.limit, db=parts().db)
@@ -184,7 +199,7 @@ def run_backfill(body: BackfillBody) -> Response:
     return answer
 
 
-@api.post("/import", summary="Import TradingView's alert-log CSV")
+@api.post("/import", summary="Import TradingView's alert-log CSV", responses={200: answers.ImportAnswer})
 def import_log(query: ImportQuery) -> Response:
     """The body is the CSV itself, gzipped if it is longer than the service takes; only what is missing is added."""
     rows = parse_alert_log(unpacked(request.get_data()))
@@ -192,7 +207,7 @@ def import_log(query: ImportQuery) -> Response:
     return jsonify(success=True, **asdict(report), capped=is_capped(rows))
 
 
-@api.get("/connection", summary="Has the first alert arrived?")
+@api.get("/connection", summary="Has the first alert arrived?", responses={200: answers.ConnectionAnswer})
 def get_connection(query: ConnectionQuery) -> Response:
     """The first alert of a stream since an instant, with its delay."""
     since = datetime.fromtimestamp(query.since, UTC)

@@ -12,6 +12,7 @@ from flask_openapi3 import OpenAPI
 from core.settings import Settings, load_settings
 from database import migrate, users
 from database.engine import Database
+from tests.support_answers import hold_to_description
 from tests.support_http import PASSWORD, api_token, log_in
 from tests.support_postgres import fresh_database, postgres_server, template_database
 from web.passwords import hash_password
@@ -77,9 +78,12 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings, db: Database) -> OpenAPI:
-    """The app on the test's database."""
-    return create_app(settings, db)
+def app(settings: Settings, db: Database) -> Iterator[OpenAPI]:
+    """The app on the test's database; an answer of its API that is not as described fails the test."""
+    made = create_app(settings, db)
+    faults = hold_to_description(made)
+    yield made
+    assert faults == []
 
 
 @pytest.fixture

@@ -16,7 +16,11 @@ from tests.support_signals import START
 
 
 def deliver(
-    db: Database, *bodies: bytes | dict[str, Any], received_at: datetime = START, stream: str = "main"
+    db: Database,
+    *bodies: bytes | dict[str, Any],
+    received_at: datetime = START,
+    stream: str = "main",
+    content_type: str = "application/json",
 ) -> list[int]:
     """Store each body as one delivery; returns their ids."""
     ids = []
@@ -27,7 +31,7 @@ def deliver(
             received_at=received_at,
             stream=stream,
             source_ip="127.0.0.1",
-            content_type="application/json",
+            content_type=content_type,
             source="webhook",
             body=raw,
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from automated_signals_state import state_hash
 from core.lifecycle import Kind, LifecycleEvent, mfe_slot
-from database import states
+from database import states, sync
 from database.engine import Database
 from database.events import append_events
 
@@ -64,3 +64,12 @@ def mfe(trade_id: str, minute: int, be: str, no_be: str, mae: str = "-0.25") -> 
     """One minute's excursions in R."""
     values = {"be_mfe_r": Decimal(be), "no_be_mfe_r": Decimal(no_be), "mae_r": Decimal(mae)}
     return event(trade_id, Kind.MFE_UPDATE, minute, **values)
+
+
+def measure(db: Database, trade_id: str, *gaps: str, applies: tuple[str, ...] = ("no_mfe_update", "no_mae")) -> None:
+    """The health of a signal of which these gaps are open, as a cycle of hybrid sync leaves it."""
+    flags = {"applies": list(applies), "gaps": list(gaps)}
+    row = {"stream": "main", "trade_id": trade_id, "gap_flags": flags, "complete_until": None, "missing_minutes": 0}
+    with db.transaction() as cur:
+        sync.save_health(cur, [row], START)
+        sync.open_gaps(cur, [("main", trade_id, gap) for gap in gaps], START)

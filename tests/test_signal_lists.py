@@ -24,9 +24,10 @@ from core.trading_calendar import cme_equity_calendar
 from database import states
 from database.engine import Database
 from database.states import Order, Place, Selection
+from telemetry.kit.routes import TEST_CONTENT_TYPE
 from tests.support_deliveries import deliver
 from tests.support_http import csrf_token, get, listed, words
-from tests.support_signals import START, add, event, mfe
+from tests.support_signals import START, add, event, measure, mfe
 from web.dashboards import columns, export, pulse, query
 
 LIST = "/automated-signals"
@@ -288,6 +289,54 @@ def test_the_header_counts_today_open_trades_and_recent_alerts(reader: FlaskClie
     assert "Today 1 Open trades 2" in said
     assert "13/15 per 3 min" in said
     assert 'class="state-warn"' in answer.text
+
+
+def test_a_test_from_the_connection_page_is_no_alert_of_the_header(
+    reader: FlaskClient, app: OpenAPI, db: Database
+) -> None:
+    now = app.extensions["signalbook"].clock.now()
+    add(db, event("OLD", Kind.ENTRY))
+    deliver(db, {"event_type": "HEARTBEAT", "signal_count": 1}, received_at=now, content_type=TEST_CONTENT_TYPE)
+    said = words(get(reader, LIST))
+    assert "No live alert yet" in said
+    assert "0/15 per 3 min" in said
+    deliver(db, {"event_type": "HEARTBEAT", "signal_count": 2}, received_at=now)
+    said = words(get(reader, LIST))
+    assert "Last alert" in said
+    assert "1/15 per 3 min" in said
+
+
+@pytest.mark.usefixtures("trades")
+def test_health_is_listed_sorted_from_the_worst_and_exported(reader: FlaskClient, db: Database) -> None:
+    measure(db, "T1", "no_mae")
+    measure(db, "T2", "no_mae", "no_mfe_update")
+    measure(db, "T3")
+    answer = get(reader, f"{LIST}?sort=health&way=asc&direction=long")
+    assert names(answer) == ["T2", "T1", "T3", "T0", "X"]
+    assert words(answer).count("not measured") == 2
+    assert 'class="health-fail" title="MAE unknown · MFE update overdue">0<' in answer.text
+    assert 'class="health-warn" title="MAE unknown">67<' in answer.text
+    assert 'class="health-pass">100<' in answer.text
+    rows = csv.DictReader(io.StringIO(reader.get(f"{LIST}.csv?sort=health").text))
+    found = {row["trade_id"]: (row["health_score"], row["gaps"]) for row in rows}
+    assert (found["T1"], found["T3"], found["X"]) == (("67", "no_mae"), ("100", ""), ("", ""))
+
+
+def test_the_heading_of_health_begins_with_the_worst() -> None:
+    first = query.read_query({}).sorted_by("health")
+    assert first.endswith("sort=health&way=asc")
+    turned = query.read_query({"sort": "health", "way": "asc"}).sorted_by("health")
+    assert turned.endswith("sort=health")
+
+
+def test_the_join_to_the_scores_is_left_out_of_every_other_order(db: Database) -> None:
+    for sort in states.SORTED_BY:
+        given = asdict(Selection()) | asdict(Order(sort)) | {"streams": ["main"], "limit": 100, "is_unknown": False}
+        given |= {"after_at": None, "after_value": None, "after_id": None, "after_stream": None}
+        with db.transaction() as cur:
+            cur.execute(f"EXPLAIN {states.SQL.list_keys}", given)
+            plan = "\n".join(row[0] for row in cur.fetchall())
+        assert ("signal_health_metrics" in plan) == (sort == "health"), plan
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,12 @@ def test_candles_levels_and_markers_of_a_trade(caller: FlaskClient, db: Database
     assert found["bars"]["time"][0] == int((START - 60 * MINUTE).timestamp())
     assert found["bars"]["time"][-1] == int((START + 67 * MINUTE).timestamp())
     levels = {level["name"]: level["price"] for level in found["levels"]}
-    assert (levels["Entry"], levels["Stop"], levels["1R, BE trigger"], levels["3R"]) == (20500.5, 20490, 20511, 20532)
+    assert (levels["Entry, BE stop"], levels["Stop"], levels["1R, BE trigger"], levels["3R"]) == (
+        20500.5,
+        20490,
+        20511,
+        20532,
+    )
     assert (levels["No-BE MFE"], levels["MAE"]) == (20521.5, pytest.approx(20497.875))
     assert [marker["text"] for marker in found["markers"]] == ["Signal", "Entry", "BE", "BE exit", "Stop"]
     assert {marker["time"] for marker in found["markers"]} <= set(found["bars"]["time"])

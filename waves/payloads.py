@@ -1,9 +1,9 @@
-"""What the parameter API takes, checked at the door."""
+"""What the parameter API takes, checked at the door, and what it answers."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -82,3 +82,179 @@ class UndoBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: str = Field("undone", max_length=1000)
+
+
+class ParamsPart(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ParamsAnswer(ParamsPart):
+    """Every answer that is no problem document."""
+
+    success: Literal[True]
+
+
+class OverrideRecord(ParamsPart):
+    """An override with its audit."""
+
+    id: int
+    exchange_id: int
+    field: str
+    value: float | None
+    reason: str
+    set_by: str
+    set_at: datetime
+    expires_at: datetime | None
+    ended_at: datetime | None
+    ended_by: str | None
+    end_reason: str | None
+
+
+class ExchangeRecord(ParamsPart):
+    """The parameters of one exchange; null where nothing is known."""
+
+    exchange_id: int
+    name: str
+    effective: dict[str, float | None]
+    latest: dict[str, float | None]
+    overrides: dict[str, OverrideRecord]
+    updated_at: datetime
+
+
+class ExchangesAnswer(ParamsAnswer):
+    """Every exchange."""
+
+    exchanges: list[ExchangeRecord]
+
+
+class ExchangeAnswer(ParamsAnswer):
+    """One exchange."""
+
+    exchange: ExchangeRecord
+
+
+class HistoryRecord(BaseModel):
+    """What one wave said of an exchange; columns of an older table stand beside."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: int
+    exchange_id: int
+    wave_timestamp: datetime
+    changed_at: datetime
+    superseded_at: datetime | None
+    max_trades_filter: int | None
+    stop_loss_filter: float | None
+    trailing_activation_filter: float | None
+    trailing_distance_filter: float | None
+    score_week_filter: float | None
+    score_month_filter: float | None
+    applied: dict[str, Any]
+    changed_fields: list[str]
+    max_relative_change: float | None
+    source: str
+    signal_id: int | None
+    symbol: str | None
+
+
+class HistoryAnswer(ParamsAnswer):
+    """The history of an exchange."""
+
+    history: list[HistoryRecord]
+
+
+class AsOfRecord(ParamsPart):
+    """The parameters of one exchange at an instant."""
+
+    exchange_id: int
+    name: str
+    wave_time: datetime | None
+    recorded: dict[str, float | None]
+    effective: dict[str, float | None]
+    overridden: list[str]
+
+
+class AsOfAnswer(ParamsAnswer):
+    """Which parameters held."""
+
+    at: datetime
+    known_at: datetime
+    exchanges: list[AsOfRecord]
+
+
+class WaveRecord(ParamsPart):
+    """One wave with its counts; the delay in seconds from the close of the candle."""
+
+    wave_time: datetime
+    status: str
+    first_received_at: datetime | None
+    completed_at: datetime | None
+    needs_processing: bool
+    repeats: int
+    failures: int
+    delay_seconds: float | None
+    received: int
+    valid: int
+    selected: int
+    exchanges: int
+    changed: int
+
+
+class WavesAnswer(ParamsAnswer):
+    """A page of waves."""
+
+    waves: list[WaveRecord]
+
+
+class WaveSignalRecord(ParamsPart):
+    """One signal of a wave with its verdict."""
+
+    id: int
+    signal_id: int | None
+    exchange_id: int | None
+    symbol: str | None
+    action: Literal["BUY", "SELL"] | None
+    score_week: float | None
+    score_month: float | None
+    created_at: datetime | None
+    received_at: datetime
+    filter_params: Any
+    faults: list[str]
+    warnings: list[str]
+    rank: int | None
+    verdict: Literal["selected", "skipped"] | None
+    reason: str
+
+
+class WaveAnswer(ParamsAnswer):
+    """The signals of one wave."""
+
+    signals: list[WaveSignalRecord]
+
+
+class EventRow(ParamsPart):
+    """One row of monitoring.events."""
+
+    id: int
+    event_type: str
+    event_data: Any
+    correlation_id: str | None
+    symbol: str | None
+    exchange: str | None
+    severity: str | None
+    error_message: str | None
+    created_at: datetime
+
+
+class EventsAnswer(ParamsAnswer):
+    """The newest events."""
+
+    events: list[EventRow]
+
+
+class OverrideAnswer(ParamsAnswer):
+    """The override as it stands now."""
+
+    override: OverrideRecord

@@ -14,6 +14,7 @@ from core.errors import InvalidInputError, NotFoundError
 from core.timezones import attach
 from core.wave_records import PARAM_FIELDS
 from database import params, waves
+from waves import payloads as answers
 from waves import presenting
 from waves.cli import evaluate_command
 from waves.effective import effective_of
@@ -56,7 +57,11 @@ def parts() -> Waves:
 # --- API -------------------------------------------------------------------------------------------------------------
 
 
-@api.get("", summary="Effective, latest and overridden parameters of every exchange")
+@api.get(
+    "",
+    summary="Effective, latest and overridden parameters of every exchange",
+    responses={200: answers.ExchangesAnswer},
+)
 def list_params() -> Response:
     """Effective is the override where there is one, else the latest recorded value."""
     now = parts().clock.now()
@@ -66,7 +71,7 @@ def list_params() -> Response:
     return jsonify(success=True, exchanges=found)
 
 
-@api.get("/<int:exchange_id>", summary="The parameters of one exchange")
+@api.get("/<int:exchange_id>", summary="The parameters of one exchange", responses={200: answers.ExchangeAnswer})
 def get_exchange(path: ExchangePath) -> Response:
     """One exchange of the list."""
     with parts().db.transaction() as cur:
@@ -77,7 +82,11 @@ def get_exchange(path: ExchangePath) -> Response:
     return jsonify(success=True, exchange=_exchange_json(row, masks.get(path.exchange_id, {})))
 
 
-@api.get("/<int:exchange_id>/history", summary="What each wave said of an exchange, newest first")
+@api.get(
+    "/<int:exchange_id>/history",
+    summary="What each wave said of an exchange, newest first",
+    responses={200: answers.HistoryAnswer},
+)
 def get_history(path: ExchangePath, query: HistoryQuery) -> Response:
     """Values seen, what of them was applied, and from which signal."""
     with parts().db.transaction() as cur:
@@ -87,13 +96,13 @@ def get_history(path: ExchangePath, query: HistoryQuery) -> Response:
     return jsonify(success=True, history=[presenting.row_json(row) for row in rows])
 
 
-@api.get("/as-of", summary="Which parameters held when a signal fired")
+@api.get("/as-of", summary="Which parameters held when a signal fired", responses={200: answers.AsOfAnswer})
 def get_as_of(query: AsOfQuery) -> Response:
     """By what was known at that instant, unless another is given; overrides included."""
     return jsonify(success=True, **_as_of(query.at, query.known_at or query.at))
 
 
-@api.get("/waves", summary="Waves with their counts and delays, newest first")
+@api.get("/waves", summary="Waves with their counts and delays, newest first", responses={200: answers.WavesAnswer})
 def list_waves(query: WavesQuery) -> Response:
     """Delays are seconds from the close of the candle to the first signal."""
     with parts().db.transaction() as cur:
@@ -101,7 +110,9 @@ def list_waves(query: WavesQuery) -> Response:
     return jsonify(success=True, waves=[presenting.row_json(row) for row in rows])
 
 
-@api.get("/waves/<wave_time>", summary="The signals of one wave with their verdicts")
+@api.get(
+    "/waves/<wave_time>", summary="The signals of one wave with their verdicts", responses={200: answers.WaveAnswer}
+)
 def get_wave(path: WavePath) -> Response:
     """Selected means: would be taken. No order is sent."""
     with parts().db.transaction() as cur:
@@ -111,7 +122,9 @@ def get_wave(path: WavePath) -> Response:
     return jsonify(success=True, signals=[presenting.row_json(row) for row in rows])
 
 
-@api.get("/events", summary="What happened to waves and parameters, newest first")
+@api.get(
+    "/events", summary="What happened to waves and parameters, newest first", responses={200: answers.EventsAnswer}
+)
 def list_events(query: EventsQuery) -> Response:
     """The rows of monitoring.events."""
     with parts().db.transaction() as cur:
@@ -119,7 +132,7 @@ def list_events(query: EventsQuery) -> Response:
     return jsonify(success=True, events=[presenting.row_json(row) for row in rows])
 
 
-@api.post("/<int:exchange_id>/overrides", summary="Mask a parameter", responses={"201": None})
+@api.post("/<int:exchange_id>/overrides", summary="Mask a parameter", responses={201: answers.OverrideAnswer})
 def post_override(path: ExchangePath, body: OverrideBody) -> Response:
     """Recording goes on underneath; an override that stands in its place ends."""
     given = body.model_dump() | {"exchange_id": path.exchange_id, "by": current_user.name}
@@ -127,7 +140,7 @@ def post_override(path: ExchangePath, body: OverrideBody) -> Response:
     return make_response(jsonify(success=True, override=presenting.override_json(row)), 201)
 
 
-@api.post("/overrides/<int:override_id>/undo", summary="Take an override back")
+@api.post("/overrides/<int:override_id>/undo", summary="Take an override back", responses={200: answers.OverrideAnswer})
 def post_undo(path: OverridePath, body: UndoBody) -> Response:
     """The row stays on record."""
     now = parts().clock.now()

@@ -77,6 +77,13 @@ SELECT id, received_at, stored_at, stream, source, status, dialect, content_type
 FROM telemetry_automated_signals_log
 WHERE id = %(id)s;
 
+-- name: list_of_receipts
+-- The deliveries of some receipts with their bytes, newest first.
+SELECT id, receipt_id, received_at, source, raw_body
+FROM telemetry_automated_signals_log
+WHERE receipt_id = ANY(%(receipt_ids)s::uuid[])
+ORDER BY received_at DESC, id DESC;
+
 -- name: last_delivery
 -- The newest delivery of a stream, for "last alert". What the test button of /connect sends proves nothing of TradingView.
 SELECT id, received_at, stored_at, status, dialect
@@ -86,9 +93,10 @@ ORDER BY received_at DESC, id DESC
 LIMIT 1;
 
 -- name: count_fires
--- How many alerts of each stream came since an instant; the same bytes sent again are one alert.
+-- How many alerts of each stream came since an instant; the same bytes sent again are one alert, a test is none.
 SELECT stream, count(*) AS fires FROM telemetry_automated_signals_log
 WHERE stream = ANY(%(streams)s) AND source = 'webhook' AND duplicate_of IS NULL AND received_at > %(since)s
+  AND content_type IS DISTINCT FROM 'application/json; signalbook=test'
 GROUP BY stream;
 
 -- name: first_delivery_since

@@ -76,17 +76,19 @@ ORDER BY stream, trade_id
 LIMIT %(limit)s;
 
 -- name: list_keys
--- A page of signals in the order asked for, by keyset; values are client-side literals, so every CASE folds away in the planner.
+-- A page of signals in the order asked for, by keyset; values are client-side literals, so every CASE folds away in the planner,
+-- and with it the join to the health scores wherever they are not what is sorted by.
 SELECT page.stream, page.trade_id
 FROM unnest(%(streams)s::text[]) AS wanted (stream)
 CROSS JOIN LATERAL (
     SELECT stream, trade_id, at, value
-    FROM (SELECT *,
+    FROM (SELECT t.*,
                  CASE %(sort)s::text WHEN 'signal' THEN signal_time WHEN 'entered' THEN entry_time
                                      WHEN 'ended' THEN coalesce(exit_at, cancelled_at) END AS at,
                  CASE %(sort)s::text WHEN 'no_be_mfe' THEN no_be_mfe_r WHEN 'be_mfe' THEN be_mfe_r
-                                     WHEN 'mae' THEN mae_r END AS value
-          FROM trade_states) AS state
+                                     WHEN 'mae' THEN mae_r WHEN 'health' THEN health_score END AS value
+          FROM trade_states AS t
+          LEFT JOIN signal_health_metrics AS h ON h.stream = t.stream AND h.trade_id = t.trade_id) AS state
     WHERE stream = wanted.stream
       AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
       AND (%(sessions)s::text[] IS NULL OR session = ANY(%(sessions)s))
@@ -126,9 +128,11 @@ LIMIT %(limit)s;
 SELECT t.stream, t.trade_id, status, direction, symbol, timeframe, session, session_label, signal_time, signal_time_from, entry_time,
        exit_at, exit_kind, coalesce(exit_at, cancelled_at) AS ended_at, cancelled_at, cancel_reason, cancelled_by, bars_pending,
        be_exit_at, entry_price, stop_loss, risk_distance, be_mfe_r, no_be_mfe_r, mae_r, be_result_r, no_be_result_r, last_kind,
-       last_received_at, flags, confirmation_time, confirmation_time_from, bars_to_confirmation, htf_alignment, htf_computed
+       last_received_at, flags, confirmation_time, confirmation_time_from, bars_to_confirmation, htf_alignment, htf_computed,
+       h.health_score, h.gap_flags -> 'gaps' AS gaps
 FROM unnest(%(streams)s::text[], %(trade_ids)s::text[]) WITH ORDINALITY AS wanted (stream, trade_id, place)
 JOIN trade_states AS t ON t.stream = wanted.stream AND t.trade_id = wanted.trade_id
+LEFT JOIN signal_health_metrics AS h ON h.stream = t.stream AND h.trade_id = t.trade_id
 ORDER BY place;
 
 -- name: count_states

@@ -297,3 +297,22 @@ FROM trade_states WHERE %(stream)s::text IS NULL OR stream = %(stream)s;
 SELECT action_type, count(*) AS count, avg(confidence_score) AS avg_confidence
 FROM sync_audit_log WHERE action_timestamp > %(since)s AND (%(stream)s::text IS NULL OR stream = %(stream)s)
 GROUP BY action_type ORDER BY action_type;
+
+-- name: get_health
+-- What was concluded last about one signal.
+SELECT health_score, missing_minutes, checked_at FROM signal_health_metrics WHERE stream = %(stream)s AND trade_id = %(trade_id)s;
+
+-- name: list_gaps_of
+-- The gaps of one signal, open and closed, newest first.
+SELECT gap_type, first_seen_at, resolved_at, resolved_by
+FROM sync_gaps WHERE stream = %(stream)s AND trade_id = %(trade_id)s
+ORDER BY id DESC
+LIMIT %(limit)s;
+
+-- name: list_repairs_of
+-- What was done about the gaps of one signal, newest first; that they were found stands with the gaps.
+SELECT action_timestamp, action_type, field, old_value, new_value, data_source, confidence_score, reason
+FROM sync_audit_log
+WHERE stream = %(stream)s AND trade_id = %(trade_id)s AND action_type NOT IN ('gap_detected', 'reconciliation_attempted')
+ORDER BY id DESC
+LIMIT %(limit)s;

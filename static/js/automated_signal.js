@@ -1,4 +1,4 @@
-/* The life of one signal: current as changes come, else every ten seconds, neighbours by keys. */
+/* The life of one signal: current as changes come, else every five seconds, neighbours by keys. */
 
 import { onKey } from "./base.js";
 import { offerCopies } from "./copy.js";
@@ -6,7 +6,7 @@ import { keepLive, patchParts } from "./live.js";
 import { patchRows, walkByKeys } from "./rows.js";
 import { drawTrade } from "./trade_chart.js";
 
-const SECONDS = 10;
+const SECONDS = 5;
 
 keepLive(SECONDS, (page) => {
   patchParts(page);

@@ -1,11 +1,11 @@
-/* The list of signals: current as changes come, else every ten seconds; walked through by keys. */
+/* The list of signals: current as changes come, else every five seconds; walked through by keys. */
 
 import { onKey } from "./base.js";
 import { keepLive, patchParts } from "./live.js";
 import { offerPicks } from "./picks.js";
 import { patchRows, walkByKeys } from "./rows.js";
 
-const SECONDS = 10;
+const SECONDS = 5;
 
 keepLive(SECONDS, (page) => {
   const fresh = page.querySelector("[data-rows] tbody");

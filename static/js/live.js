@@ -7,29 +7,55 @@ import { listen } from "./stream.js";
 const PATIENCE_MS = 8000;
 const PAUSE_MS = 1000;
 const SAFETY_MS = 30_000; // a dead connection can look alive for long
-const WAYS = { live: "live · checked ", reconnecting: "reconnecting · checked ", away: "checked " };
+const WAYS = {
+  live: () => "live · checked ",
+  reconnecting: () => "reconnecting · checked ",
+  away: () => `asks every ${period} s · checked `,
+};
 let way = "away";
+let period = 0;
 let checkedAt = Date.now();
+let held = { address: "", tag: "" }; // the page that was fetched last, for "has it changed?"
 
 /** Fetch a page of ours and parse it. Follows the way to the login when the session has ended. */
 export async function fetchPage(address) {
-  const answer = await fetch(address, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE_MS) });
+  return parsed(await ask(address));
+}
+
+/** The page of an address, null while it says what it said the last time: then nothing but headers is sent. */
+async function fetchChanged(address) {
+  const answer = await ask(address, address === held.address && held.tag ? { "If-None-Match": held.tag } : {});
+  if (answer.status === 304) return null;
+  held = { address, tag: answer.headers.get("ETag") ?? "" };
+  return parsed(answer);
+}
+
+async function ask(address, headers = {}) {
+  const asked = { headers: { Accept: "text/html", ...headers }, cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) };
+  const answer = await fetch(address, asked);
   if (answer.redirected && new URL(answer.url).pathname === "/login") location.reload();
-  if (!answer.ok) throw new Error(`answered ${answer.status}`);
+  if (!answer.ok && answer.status !== 304) throw new Error(`answered ${answer.status}`);
+  return answer;
+}
+
+async function parsed(answer) {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   renderTimes(page);
   return page;
 }
 
-/** Every `seconds`, while the page can be seen, fetch `address()` and hand it to `apply`. Returns the check itself. */
+/** Every `seconds`, while the page can be seen, fetch `address()` and hand it to `apply` if it has changed. Returns the
+    check itself. */
 export function keepCurrent(seconds, apply, address = () => location.href) {
   let [isRunning, isMissed] = [false, false];
+  period = seconds;
   async function check() {
     isMissed = isRunning;
     if (isRunning || document.hidden) return;
     isRunning = true;
     try {
-      apply(await fetchPage(address()));
+      const page = await fetchChanged(address());
+      if (page) apply(page);
       sayFresh();
     } catch {
       sayStale();
@@ -63,7 +89,10 @@ export function keepLive(seconds, apply) {
 export function patchParts(page) {
   for (const part of document.querySelectorAll("[data-part]")) {
     const fresh = page.querySelector(`[data-part="${part.dataset.part}"]`);
-    if (fresh && !isSame(part, fresh)) part.replaceChildren(...fresh.childNodes);
+    if (!fresh || isSame(part, fresh)) continue;
+    const unfolded = new Set([...part.querySelectorAll("details[data-key][open]")].map((each) => each.dataset.key));
+    part.replaceChildren(...fresh.childNodes);
+    for (const each of part.querySelectorAll("details[data-key]")) each.open = unfolded.has(each.dataset.key);
   }
 }
 
@@ -72,6 +101,7 @@ export function isSame(one, other) {
   const [ours, theirs] = [one.cloneNode(true), other.cloneNode(true)];
   for (const copy of [ours, theirs]) {
     copy.querySelectorAll("time").forEach((time) => time.removeAttribute("title"));
+    copy.querySelectorAll("details[data-key]").forEach((each) => each.removeAttribute("open"));
     copy.querySelectorAll("[data-freshness]").forEach((note) => note.replaceChildren());
     copy.removeAttribute("aria-selected");
   }
@@ -91,7 +121,7 @@ function sayChecked() {
   time.dateTime = new Date(checkedAt).toISOString();
   note.classList.remove("stale");
   note.classList.toggle("is-live", way === "live");
-  note.replaceChildren(WAYS[way], time);
+  note.replaceChildren(WAYS[way](), time);
   renderTimes(note);
 }
 

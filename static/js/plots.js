@@ -4,6 +4,11 @@ import { instant } from "./format.js";
 
 const root = document.documentElement;
 const HEIGHT = 240;
+const [MINUTE, HOUR, DAY] = [60, 3600, 86400];
+const TIME_STEPS = [
+  ...[1, 2, 5, 10, 15, 30].map((each) => each * MINUTE), ...[1, 2, 3, 4, 6, 8, 12].map((each) => each * HOUR),
+  ...[1, 2, 3, 7, 14, 30, 60, 90, 180, 365].map((each) => each * DAY),
+]; // bars are minutes: no mark lies between two of them
 const ZONES = { ny: "America/New_York", utc: "Etc/UTC" };
 const plots = new Set();
 
@@ -42,7 +47,7 @@ function options({ box, spec }) {
     cursor: { drag: { x: false, y: false }, points: { size: 6 } },
     legend: { show: true, live: true },
     scales: { x: { time: Boolean(spec.isTime), ...(spec.xRange ? { range: spec.xRange } : {}) }, y: spec.yRange ? { range: spec.yRange } : {} },
-    axes: [axis({ ...(spec.xValues || spec.isTime ? { values: spec.xValues ?? clockMarks } : {}), ...(spec.xSplits ? { splits: () => spec.xSplits } : {}) }), axis({ size: 58, ...(spec.yValues ? { values: spec.yValues } : {}) })],
+    axes: [axis({ ...(spec.xValues || spec.isTime ? { values: spec.xValues ?? clockMarks } : {}), ...(spec.xSplits ? { splits: () => spec.xSplits } : {}), ...(spec.isTime ? { incrs: TIME_STEPS } : {}) }), axis({ size: 58, ...(spec.yValues ? { values: spec.yValues } : {}) })],
     series: [{ label: spec.xLabel ?? "", value: spec.xText ?? ((_, at) => (at === null ? "—" : spec.isTime ? instant(new Date(at * 1000), root.dataset.zone, "minute") : String(at))) }, ...spec.lines.map((line) => series(line, spec))],
   };
 }

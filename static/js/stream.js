@@ -9,7 +9,7 @@ let topics = ["signals"];
 let name = "signalbook-stream";
 let channel = null;
 let [onChange, onState] = [() => {}, () => {}];
-let state = "away";
+let state = ""; // until it is known whether the stream opens
 let lastId = "";
 let source = null;
 let stay = null; // aborted when this tab no longer wants to hear

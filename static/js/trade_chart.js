@@ -114,7 +114,8 @@ function describe() {
 function drawPaths() {
   const { time, no_be: noBe, be, mae, price: close } = told.paths;
   const r = (value) => rMultiple(value);
-  plot(pathBox, {
+  pathBox.hidden = time.length < 2; // one minute is no path: the line below tells it
+  if (!pathBox.hidden) plot(pathBox, {
     xs: time, isTime: true, xLabel: "Bar", height: 220, text: r, yValues: (_, values) => values.map(r),
     lines: [
       { label: "No-BE MFE", values: noBe, color: "--up", stepped: true },

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from flask_openapi3 import OpenAPI
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Response, expect
 
 from core.lifecycle import Kind
 from database.engine import Database
@@ -105,12 +105,33 @@ def test_tabs_share_one_stream_and_the_next_takes_over(screen: Screen, app: Open
 
 
 @pytest.mark.usefixtures("lives")
-def test_without_a_stream_the_list_asks_by_itself(screen: Screen, db: Database) -> None:
+def test_without_a_stream_the_list_asks_by_itself_and_is_answered_in_full_only_when_something_changed(
+    screen: Screen, db: Database
+) -> None:
     screen.page.route("**/api/stream*", lambda route: route.fulfill(status=503))
     page = screen.log_in(to=LIST)
+    note = page.locator("[data-freshness]")
+    expect(note).to_contain_text("asks every 5 s · checked")
+    sizes: list[tuple[int, int]] = []
+
+    def on_response(answer: Response) -> None:
+        if answer.url == screen.base + LIST:
+            sizes.append((answer.status, answer.request.sizes()["responseBodySize"]))
+
+    page.on("response", on_response)
+    for _ in range(2):  # the first answer brings the tag along
+        with page.expect_response(lambda answer: answer.url == screen.base + LIST, timeout=20_000):
+            page.keyboard.press("r")
+    with page.expect_response(lambda answer: answer.status == 304, timeout=20_000):
+        pass  # no key is pressed: it asks by itself
+    assert (304, 0) in sizes
     add(db, event("NEW", Kind.SIGNAL_CREATED, 90))
     expect(page.locator('tr[data-id="main/NEW"]')).to_have_count(1, timeout=20_000)
-    expect(page.locator("[data-freshness]")).to_contain_text("checked")
+    expect(note).to_contain_text("asks every 5 s · checked")
+    page.route("**/automated-signals", lambda route: route.abort())
+    expect(note).to_contain_text("stale since", timeout=20_000)
+    page.unroute("**/automated-signals")
+    expect(note).to_contain_text("checked", timeout=20_000)
 
 
 @pytest.mark.usefixtures("lives")

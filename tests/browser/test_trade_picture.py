@@ -8,7 +8,8 @@ from playwright.sync_api import expect
 from core.lifecycle import Kind
 from database.engine import Database
 from tests.browser.conftest import PHONE, Screen
-from tests.support_signals import add, event, mfe
+from tests.support_deliveries import deliver
+from tests.support_signals import add, event, measure, mfe
 from tests.test_trade_picture import bar, store, trade
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("operator")]
@@ -42,9 +43,11 @@ def test_without_bars_the_paths_stand_alone_and_grow_as_the_trade_does(screen: S
     )
     expect(page.locator("[data-candles]")).to_be_hidden()
     expect(page.locator("[data-path-note]")).to_contain_text("1 minute told. No-BE MFE +0.50R")
+    expect(page.locator("[data-paths]")).to_be_hidden()  # one point is no path
     add(db, mfe("T1", 4, "0.75", "0.75"))
     page.keyboard.press("r")
     expect(page.locator("[data-path-note]")).to_contain_text("2 minutes told. No-BE MFE +0.75R")
+    assert page.locator("[data-paths] canvas").count() == 1
 
 
 def test_a_signal_that_was_never_entered_has_no_paths(screen: Screen, db: Database) -> None:
@@ -53,3 +56,30 @@ def test_a_signal_that_was_never_entered_has_no_paths(screen: Screen, db: Databa
     expect(page.locator(READY)).to_have_count(1)
     expect(page.locator("[data-path-part]")).to_be_hidden()
     expect(page.locator("[data-picture-note]")).to_contain_text("no bars to draw")
+
+
+def test_a_body_that_is_unfolded_stays_so_while_others_arrive_and_its_receipt_is_copied(
+    screen: Screen, db: Database
+) -> None:
+    entry = {"type": "ENTRY", "signal_id": "T1", "bias": "Bullish", "entry_price": 20500.5, "sl_price": 20490}
+    deliver(db, entry)
+    measure(db, "T1", "no_mae")
+    screen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = screen.log_in(to=PAGE)
+    page.get_by_text("Raw deliveries, the newest 1").click()
+    page.locator(".raw-delivery summary").click()
+    expect(page.locator(".raw-delivery pre")).to_contain_text('"entry_price": 20500.5')
+    receipt = page.locator(".raw-delivery button")
+    name = receipt.inner_text()
+    receipt.click()
+    page.wait_for_function("async (name) => (await navigator.clipboard.readText()) === name", arg=name)
+    expect(receipt).to_have_text(name)  # after a moment of "Copied"
+    assert screen.violations() == []
+    deliver(db, {"type": "BE_TRIGGERED", "signal_id": "T1", "be_hit": True})
+    page.keyboard.press("r")
+    expect(page.get_by_text("Raw deliveries, the newest 2")).to_be_visible(timeout=20_000)
+    expect(page.locator(".raw-delivery pre").filter(has_text="20500.5")).to_be_visible()
+    expect(page.locator(".raw-delivery pre").filter(has_text="be_hit")).to_be_hidden()
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    assert not screen.scrolls_sideways()
+    assert screen.violations() == []

@@ -31,7 +31,15 @@ _DIRECTION = Column("direction", "Direction")
 _SIGNAL_TIME = Column("signal_time", "Signal time", "signal")
 _HTF = Column("htf", "HTF", note="Trend of the higher timeframes when the signal appeared")
 _LATEST = Column("latest", "Latest event")
-_FLAGS = Column("flags", "Flags", is_group=True)
+_HEALTH = Column(
+    "health",
+    "Health",
+    "health",
+    is_number=True,
+    is_group=True,
+    note="How much of what should be known by now is known, of 100",
+)
+_FLAGS = Column("flags", "Flags")
 _SESSION = Column("session", "Session")
 
 COLUMNS = (
@@ -48,6 +56,7 @@ COLUMNS = (
     Column("mae", "MAE", "mae", is_number=True),
     Column("be_result", "BE result", is_number=True, is_group=True),
     Column("no_be_result", "No-BE result", is_number=True),
+    _HEALTH,
     _FLAGS,
     _SESSION,
     _HTF,
@@ -65,6 +74,7 @@ CANCELLED_COLUMNS = (
     Column("bars_pending", "Bars pending", is_number=True),
     Column("cancelled_by", "Cancelled by"),
     _HTF,
+    _HEALTH,
     _FLAGS,
 )
 _NAMES = {column.name: column for column in COLUMNS}

@@ -42,6 +42,8 @@ COLUMNS = (
     "last_kind",
     "last_received_at",
     "flags",
+    "health_score",
+    "gaps",
 )
 
 

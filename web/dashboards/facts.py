@@ -149,8 +149,8 @@ def _cancellation(state: Any) -> list[_Keyed]:
 
 def _receipt(state: Any) -> list[_Keyed]:
     return [
-        ("", Fact("First alert", "instant", state.first_received_at)),
-        ("", Fact("Last alert", "instant", state.last_received_at, state.last_kind or "")),
+        ("", Fact("First event", "instant", state.first_received_at)),
+        ("", Fact("Latest event", "instant", state.last_received_at, state.last_kind or "")),
     ]
 
 

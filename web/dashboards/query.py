@@ -26,6 +26,7 @@ EARLIEST, LATEST = date(1990, 1, 1), date(2200, 1, 1)
 MAX_TEXT = 100
 NEWEST_FIRST = Order()
 _TIMES = frozenset({"signal", "entered", "ended"})
+_WORST_FIRST = frozenset({"health"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +81,9 @@ class ListQuery:
         return f"{path}?{urlencode(changed.fields() | place)}"
 
     def sorted_by(self, sort: str) -> str:
-        """The address of the list sorted by a column: largest first, or the other way round where it already is."""
-        is_rising = self.order == Order(sort)
-        return self.address(order=Order(sort, is_rising))
+        """The address of the list sorted by a column: largest first (health: worst), or the other way round if it is so."""
+        first = Order(sort, sort in _WORST_FIRST)
+        return self.address(order=Order(sort, not first.is_rising) if self.order == first else first)
 
     def unfiltered(self) -> str:
         """The address of the tab without filters."""

@@ -21,6 +21,7 @@ from database.storable import without_nul
 from web.dashboards import columns, export, facts, life, presenting, pulse, query
 from web.dashboards.flags import Flag, explain, explained
 from web.dashboards.query import ListQuery
+from web.dashboards.trade.gather import gather_evidence, gather_outline
 from web.headers import cookie_prefix, is_https
 from web.safe_next import safe_next
 from web.services import services
@@ -146,6 +147,7 @@ def signal_page(trade_id: str) -> ResponseReturnValue:
     """One signal; where several streams know its id and none is named, the choice between them; 410 once it is deleted."""
     if "\x00" in trade_id:
         raise NotFoundError("There is no signal with that id.")
+    is_whole = request.args.get("events") == "all"
     with services().reads.transaction() as cur:
         found = states.get_states(cur, trade_id, _stream())
         if not found:
@@ -156,9 +158,10 @@ def signal_page(trade_id: str) -> ResponseReturnValue:
             )
         state = found[0]
         happened = events.list_events(cur, state.stream, trade_id)
+        lines = list(life.folded(happened, is_whole=is_whole))
+        rests_on = gather_evidence(cur, state, lines) | gather_outline(cur, state, happened)
         neighbours = states.get_neighbours(cur, state)
         streams = states.list_streams(cur)
-    is_whole = request.args.get("events") == "all"
     return render_template(
         "automated_signal.html",
         state=state,
@@ -166,7 +169,8 @@ def signal_page(trade_id: str) -> ResponseReturnValue:
         legs=facts.legs(state) if presenting.is_trade(state) else (),
         targets=facts.targets(state),
         documents=facts.documents(state),
-        lines=list(life.folded(happened, is_whole=is_whole)),
+        lines=lines,
+        **rests_on,
         total=len(happened),
         is_whole=is_whole,
         neighbours=neighbours,

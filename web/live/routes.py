@@ -19,6 +19,7 @@ from database import api_tokens
 from database.engine import Database
 from web.auth import login_of
 from web.live.hub import Client, Hub
+from web.live.unchanged import init_unchanged
 from web.policy import api_token
 from web.services import Services, services
 
@@ -35,8 +36,9 @@ OPEN = Gauge("signalbook_streams_open", "Event streams that are open now")
 
 
 def init_live(app: Flask) -> None:
-    """Give the app its hub."""
+    """Give the app its hub, and its pages a cheap answer for those that ask instead of listening."""
     app.extensions["signalbook.hub"] = Hub()
+    init_unchanged(app)
 
 
 def channels(app: Flask) -> dict[str, Callable[[str], None]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from database.migrate import run_sql
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 
 UP = """
 CREATE TABLE alert_log_spans (

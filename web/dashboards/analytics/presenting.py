@@ -79,6 +79,19 @@ def scratch_sentence(report: Report) -> str:
     return f"{percent(far / found.trades)} of the scratches went on to {REMARKABLE}R or more (n {count(found.trades)})."
 
 
+def triggers_sentence(report: Report) -> str:
+    """What the table of triggers rests on."""
+    followed, known = max(each.followed for each in report.triggers), max(each.worst.n for each in report.triggers)
+    if not followed:
+        return "No one-minute bars tell the path of these trades, so all of it is computed from MFE."
+    if followed == known:
+        return f"All {count(known)} trades are followed bar by bar through one-minute bars."
+    return (
+        f"{count(followed)} of {count(known)} trades are followed bar by bar through one-minute bars, "
+        "the others are computed from MFE."
+    )
+
+
 def document(report: Report) -> dict[str, Any]:
     """The report as JSON values."""
     return {
@@ -99,7 +112,7 @@ def document(report: Report) -> dict[str, Any]:
             {"target": each.at, "be": _figure(each.be), "no_be": _figure(each.no_be)} for each in report.targets
         ],
         "triggers": [
-            {"trigger": float(each.at), "target": report.trigger_target, "undecided": each.undecided,
+            {"trigger": float(each.at), "target": report.trigger_target, "undecided": each.undecided, "followed": each.followed,
              "worst": _figure(each.worst), "best": _figure(each.best)}
             for each in report.triggers
         ],

@@ -14,8 +14,9 @@ from core.sessions import SESSIONS
 from web.dashboards.analytics import whatif
 from web.dashboards.analytics.curve import Curve, curve
 from web.dashboards.analytics.intervals import Draws, Figure, figure, share
-from web.dashboards.analytics.whatif import Reach, Scratches
+from web.dashboards.analytics.whatif import Followed, Reach, Scratches
 from web.dashboards.presenting import SIDES
+from web.format import MINUS
 
 LEGS = {"be": "BE", "no_be": "No-BE"}
 DEPTHS = tuple(Decimal(number) / 10 for number in range(1, 11))
@@ -65,12 +66,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A break-even trigger at `at` R: the least and the most it can have given, and how many trades leave it open."""
+    """A break-even trigger at `at` R: the least and the most it can have given, how many trades leave it open, and how many
+    were followed bar by bar."""
 
     at: Decimal
     worst: Figure
     best: Figure
     undecided: int
+    followed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Report:
 
 def report(row: Any, target: int, now: datetime, draws: Draws) -> Report:
     """The report over one row of `database.analytics.sum_trades`."""
-    reaches = list(whatif.reaches_of(row.reaches))
+    reaches, paths = list(whatif.reaches_of(row.reaches)), list(whatif.paths_of(row.paths))
     grouped = _grouped(row.groups)
     trigger_target = target or USUAL_TARGET
     results = {leg: grouped.get(("all", ""), {}).get(leg, Counter()) for leg in LEGS}
@@ -115,7 +118,7 @@ def report(row: Any, target: int, now: datetime, draws: Draws) -> Report:
         },
         groups=_groups(grouped, draws),
         targets=[_target(reaches, number, draws) for number in whatif.TARGETS],
-        triggers=[_trigger(reaches, at, trigger_target, draws) for at in whatif.TRIGGERS],
+        triggers=[_trigger(reaches, paths, at, trigger_target, draws) for at in whatif.TRIGGERS],
         scratches=whatif.scratches(reaches),
         falls=_falls(row.falls),
         coverage=_coverage(row),
@@ -127,7 +130,7 @@ def _distribution(values: Counter[float]) -> list[tuple[str, int]]:
     found = Counter[float]()
     for value, count in values.items():
         found[round(value * 2) / 2] += count
-    return [(f"{value:+g}R" if value else "0R", found[value]) for value in sorted(found)]
+    return [(f"{value:+g}R".replace("-", MINUS) if value else "0R", found[value]) for value in sorted(found)]
 
 
 def _target(reaches: list[Reach], at: int, draws: Draws) -> Target:
@@ -135,9 +138,10 @@ def _target(reaches: list[Reach], at: int, draws: Draws) -> Target:
     return Target(at, be, no_be)
 
 
-def _trigger(reaches: list[Reach], at: Decimal, target: int, draws: Draws) -> Trigger:
-    worst, best, undecided = whatif.with_trigger(reaches, at, target)
-    return Trigger(at, figure(worst, draws), figure(best, draws), undecided)
+def _trigger(reaches: list[Reach], paths: list[Followed], at: Decimal, target: int, draws: Draws) -> Trigger:
+    worst, best, undecided = whatif.with_trigger(reaches, at, target, paths)
+    followed = sum(each.reach.trades for each in paths if whatif.TRIGGERS[each.place] == at)
+    return Trigger(at, figure(worst, draws), figure(best, draws), undecided, followed)
 
 
 def _grouped(rows: Iterable[Sequence[Any]]) -> dict[tuple[str, str], dict[str, Counter[float]]]:
@@ -199,6 +203,7 @@ def _coverage(row: Any) -> list[tuple[str, int, str]]:
         ("No-BE MFE known", row.no_be_mfe_known, "counted in targets and triggers"),
         ("BE MFE known", row.be_mfe_known, "counted in the BE targets"),
         ("MAE known", row.mae_known, "counted in the MAE histogram"),
+        ("Followed bar by bar", row.followed, "triggers are computed from one-minute bars"),
         ("Every fact came live", row.all_live, "no import and no repair was needed"),
         ("Repaired", row.repaired, "some fact was filled in from evidence"),
         ("Known from mid-life only", row.orphans, "neither signal nor entry was received"),

@@ -15,6 +15,7 @@ from web.dashboards.analytics import presenting as shown
 from web.dashboards.analytics.gather import Question, Reports, streams_of
 from web.dashboards.analytics.payloads import AnalyticsQuery
 from web.dashboards.analytics.report import Report
+from web.dashboards.answers.figures import AnalyticsAnswer
 from web.dashboards.api import answer, signals_api
 from web.dashboards.query import ListQuery, read_query
 from web.dashboards.routes import blueprint
@@ -49,7 +50,11 @@ def analytics_page() -> str:
     )
 
 
-@signals_api.get("/analytics", summary="Figures of completed trades: both legs, targets, triggers, groups, history")
+@signals_api.get(
+    "/analytics",
+    summary="Figures of completed trades: both legs, targets, triggers, groups, history",
+    responses={200: AnalyticsAnswer},
+)
 def analytics(query: AnalyticsQuery) -> Response:
     """Every mean as `{n, mean, low, high, verdict}` with a 95 % bootstrap interval; computed at most every 30 seconds."""
     wanted = read_query(query.told())

@@ -1,8 +1,8 @@
-"""What other targets and break-even triggers would have given, from MFE as far as MFE can tell. Pure.
+"""What other targets and break-even triggers would have given, by the path of the bars or as far as MFE can tell. Pure.
 
 A reach is the number of EDGES at or below an excursion: a trade went to `EDGES[k]` exactly if its reach is above k. MFE is
 known up to the original stop (No-BE) and up to the return to the entry after +1R (BE), so some questions about triggers stay
-open: those give a worst and a best result.
+open: those give a worst and a best result. Where one-minute bars tell the path, they narrow both.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
+from itertools import chain, pairwise
 
 EDGES = tuple(Decimal(text) for text in ("0.5", "1", "1.5", "2", "2.5", "3", *map(str, range(4, 21))))
 TARGETS = tuple(range(1, 21))
@@ -29,6 +29,18 @@ class Reach:
     be_result: float | None
     no_be_result: float | None
     trades: int
+    has_path: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Trades alike whose path the bars tell: how far they surely (`worst`) and possibly (`best`) went from the trigger at
+    `place` on before they came back to the entry, as reaches; None: the trigger was never touched."""
+
+    place: int
+    worst: int | None
+    best: int | None
+    reach: Reach
 
 
 def went_to(reach: int | None, edge: Decimal | int) -> bool:
@@ -48,19 +60,37 @@ def with_target(reaches: Iterable[Reach], target: int, leg: str) -> Counter[floa
     return found
 
 
-def with_trigger(reaches: Iterable[Reach], trigger: Decimal, target: int) -> tuple[Counter[float], Counter[float], int]:
-    """(worst results, best results, trades that MFE leaves open), had the stop gone to the entry at `trigger` R."""
+def with_trigger(
+    reaches: Iterable[Reach], trigger: Decimal, target: int, paths: Iterable[Followed] = ()
+) -> tuple[Counter[float], Counter[float], int]:
+    """(worst results, best results, trades that stay open), had the stop gone to the entry at `trigger` R."""
     worst: Counter[float] = Counter()
     best: Counter[float] = Counter()
     undecided = 0
-    for each in reaches:
-        if each.no_be is None or each.no_be_result is None:
-            continue
-        low, high = _bounds(each, trigger, target)
+    by_mfe = ((each, _bounds(each, trigger, target)) for each in reaches if not each.has_path and _is_known(each))
+    by_path = ((each.reach, _path_bounds(each, trigger, target)) for each in paths if TRIGGERS[each.place] == trigger)
+    for each, (low, high) in chain(by_mfe, by_path):
         worst[low] += each.trades
         best[high] += each.trades
         undecided += each.trades if low != high else 0
     return worst, best, undecided
+
+
+def _is_known(each: Reach) -> bool:
+    return each.no_be is not None and each.no_be_result is not None
+
+
+def _path_bounds(each: Followed, trigger: Decimal, target: int) -> tuple[float, float]:
+    """As `_bounds`, by the path; what MFE knows narrows it where the two agree, and gives way where they do not."""
+    result = each.reach.no_be_result or 0.0
+    told = _bounds(each.reach, trigger, target) if _is_known(each.reach) else (min(result, 0.0), float(target))
+    if result > 0 or trigger >= target:  # the order does not matter
+        return told
+    ends = [
+        result if far is None else float(target) if went_to(far, target) else 0.0 for far in (each.worst, each.best)
+    ]
+    low, high = max(min(ends), told[0]), min(max(ends), told[1])
+    return (low, high) if low <= high else (min(ends), max(ends))
 
 
 def _bounds(each: Reach, trigger: Decimal, target: int) -> tuple[float, float]:
@@ -83,8 +113,15 @@ def _bounds(each: Reach, trigger: Decimal, target: int) -> tuple[float, float]:
 
 def reaches_of(rows: Iterable[list[float | None]]) -> Iterator[Reach]:
     """Rows of the database as reaches."""
-    for no_be, be, be_result, no_be_result, trades in rows:
-        yield Reach(_whole(no_be), _whole(be), be_result, no_be_result, int(trades or 0))
+    for no_be, be, be_result, no_be_result, trades, has_path in rows:
+        yield Reach(_whole(no_be), _whole(be), be_result, no_be_result, int(trades or 0), bool(has_path))
+
+
+def paths_of(rows: Iterable[list[float | None]]) -> Iterator[Followed]:
+    """Rows of the database as followed trades."""
+    for place, worst, best, no_be, be, no_be_result, trades in rows:
+        reach = Reach(_whole(no_be), _whole(be), None, no_be_result, int(trades or 0), has_path=True)
+        yield Followed(int(place or 0), _whole(worst), _whole(best), reach)
 
 
 def _whole(value: float | None) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from flask import Response
@@ -11,19 +10,23 @@ from core.errors import NotFoundError
 from core.records import Timeframe, Unit
 from database import bars, events, states
 from database.engine import Cursor
+from web.dashboards.answers.figures import ChartAnswer
 from web.dashboards.api import answer, signals_api
 from web.dashboards.payloads import StreamQuery, TradePath
 from web.dashboards.presenting import tick_of
 from web.dashboards.trade import picture
+from web.dashboards.trade.gather import series_of
 from web.dashboards.trade.paths import paths
-from web.dashboards.trade.picture import Series
 from web.services import services
 
-AROUND = timedelta(hours=1)
 MINUTE = Timeframe(Unit.MINUTE, 1)
 
 
-@signals_api.get("/trade/<trade_id>/chart", summary="Candles around a trade, its levels, markers and paths in R")
+@signals_api.get(
+    "/trade/<trade_id>/chart",
+    summary="Candles around a trade, its levels, markers and paths in R",
+    responses={200: ChartAnswer},
+)
 def trade_chart(path: TradePath, query: StreamQuery) -> Response:
     """`bars` is null where none are stored, and `no_bars` says why. Where several streams know the id, name one."""
     with services().reads.transaction() as cur:
@@ -57,10 +60,9 @@ def _bars(cur: Cursor, state: Any) -> dict[str, Any]:
             else f"No contract of {state.symbol} is followed"
         )
         return _without(f"{why}, so there are no bars to draw.")
-    start, end = span
     names = {each.contract_id: each.name for each in contracts}
-    held = bars.count_series_between(cur, list(names), start - AROUND, end + AROUND)
-    series = picture.choose_series([Series(*each) for each in held], start, end)
+    start, end = span
+    series = series_of(cur, list(names), start, end)
     if series is None:
         return _without(f"No bars of {', '.join(sorted(names.values()))} are stored for the time of this signal.")
     drawn = bars.list_bars_between(

@@ -91,7 +91,7 @@ def levels(state: Any) -> list[dict[str, Any]]:
     """Price lines: name, price, distance in R and kind; only entry and stop where the stop is on no side to trust."""
     entry, stop = state.entry_price, state.stop_loss
     found = [_level("Stop", stop, -1, "stop"), _level("Entry", entry, 0, "entry")]
-    if state.be_triggered_at and not state.exit_kind:
+    if state.be_triggered_at:
         found[1]["name"] = "Entry, BE stop"
     if None in (entry, stop) or not state.targets_extended:
         return [level for level in found if level["price"] is not None]

@@ -1,0 +1,119 @@
+"""Alerts while pages are open and work goes on: p99 with sixteen streams asked for, a backfill and gap cycles, and without.
+
+Distinct telemetry ENTRY bodies on a few connections, side by side in one run (A B A B); each alert is told to every open
+stream. PostgreSQL has the settings of production.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from bench.intake import TOKEN, WEBHOOK, Target, server
+from core.lifecycle import Kind
+from database import migrate
+from database.embedded import EmbeddedServer
+from database.engine import Database
+from tests.intake_rig import until
+from tests.support_postgres import public_directory
+from tests.support_service import send
+from tests.support_signals import add, event
+from tests.support_streams import add_readers, streams
+from web.serving.admission import STREAM_SHARE
+
+ASKED = 16
+CONNECTIONS = 4
+SECONDS = 4.0
+ROUNDS = 5
+EVENTS = 20_000
+AT_ONCE = 1_000
+TARGET_MS = 100
+METRICS_TOKEN = "metrics-token-of-the-streams-bench"
+
+
+def fill(db: Database) -> list[str]:
+    """Events without a delivery, for the backfill and the cycle to work on; API tokens for the streams."""
+    for start in range(0, EVENTS, AT_ONCE):
+        add(db, *(event(f"OLD{number}", Kind.ENTRY, number % 500) for number in range(start, start + AT_ONCE)))
+    return add_readers(db, ASKED)
+
+
+@contextmanager
+def work(port: int, token: str) -> Iterator[list[int]]:
+    """A backfill and a gap cycle, again and again; the statuses of their answers."""
+    ending, statuses = threading.Event(), list[int]()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    tasks = (("/api/automated-signals/telemetry/backfill", b'{"limit":500}'), ("/api/hybrid-sync/run", b"{}"))
+
+    def go_on() -> None:
+        while not ending.is_set():
+            statuses.extend(send(port, "POST", path, body, headers, timeout=60).status for path, body in tasks)
+
+    worker = threading.Thread(target=go_on)
+    worker.start()
+    try:
+        yield statuses
+    finally:
+        ending.set()
+        worker.join()
+
+
+def say(figure: str, value: float, text: str) -> None:
+    print(json.dumps({"bench": "streams", "figure": figure, "value": round(value, 2)}))
+    print(f"streams: {value:,.1f} {text}", flush=True)
+
+
+def measure(target: Target, readers: list[str]) -> tuple[list[float], list[float], int]:
+    """(p99s alone, p99s meanwhile, how often the work was done) in ms, in turns."""
+    alone, meanwhile, done = [], [], 0
+    for _ in range(ROUNDS):
+        alone.append(target.load(connections=CONNECTIONS, seconds=SECONDS).p99_ms)
+        with streams(target.port, readers) as held, work(target.port, readers[0]) as statuses:
+            until(lambda held=held: len(held.statuses()) == ASKED)  # type: ignore[misc]
+            meanwhile.append(target.load(connections=CONNECTIONS, seconds=SECONDS).p99_ms)
+            assert held.statuses().count(200) == STREAM_SHARE
+        assert set(statuses) <= {200}, statuses
+        done += len(statuses)
+        until(lambda: open_streams(target.port) == 0, 30)
+    return alone, meanwhile, done
+
+
+def open_streams(port: int) -> int:
+    """How many streams the server still takes for open: that one is closed is noticed at its next comment."""
+    said = send(port, "GET", "/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"}).text
+    return next(
+        int(float(line.split()[1])) for line in said.splitlines() if line.startswith("signalbook_streams_open ")
+    )
+
+
+def main() -> None:
+    with ExitStack() as stack:
+        base = stack.enter_context(public_directory())
+        embedded = stack.enter_context(EmbeddedServer(base / "var", run_dir=base / "run"))
+        db = Database(embedded.url)
+        migrate.upgrade(db)
+        readers = fill(db)
+        given = {"DATABASE_URL": embedded.url, "DATA_DIR": str(base / "service"), "WEBHOOK_TOKEN": TOKEN}
+        given |= {"METRICS_TOKEN": METRICS_TOKEN}
+        port = stack.enter_context(server("web_server.py", **given))
+        target = Target(port, WEBHOOK)
+        until(lambda: send(port, "GET", "/readyz").status == 200, 60)
+        target.load(connections=CONNECTIONS, seconds=0.5)
+        alone, meanwhile, done = measure(target, readers)
+        db.close()
+    say(
+        "p99_alone_ms",
+        statistics.median(alone),
+        f"ms p99 of alerts on {CONNECTIONS} connections, nothing else going on",
+    )
+    text = f"ms p99 with {ASKED} streams asked for, {done} backfills and gap cycles (target < {TARGET_MS})"
+    say("p99_meanwhile_ms", statistics.median(meanwhile), text)
+    ratio = statistics.median(with_it / without for with_it, without in zip(meanwhile, alone, strict=True))
+    say("meanwhile_to_alone", ratio, "x the p99 alone")
+
+
+if __name__ == "__main__":
+    main()
