@@ -43,7 +43,7 @@ from web.serving.environment import ROOT, settings_of_environment
 from web.serving.first_start import settle
 from web.serving.keys import load_secrets
 from web.serving.logs import REDACTOR, init_logging
-from web.serving.server import Server
+from web.serving.server import Server, leave_at_once, stop_together
 
 JOBS: tuple[Job, ...] = (PRUNE_JOB_RUNS, *dashboards.JOBS)
 
@@ -123,12 +123,12 @@ def serve(settings: Settings) -> None:
         server.run()
     finally:
         services.draining.set()
-        market.stop()
-        intake.stop()
-        for part in (analyst, sentry, feed, scheduler, listener, keeper):
-            part.stop()
+        left = stop_together(market, intake, analyst, sentry, feed, scheduler, listener)
+        keeper.stop()
         db.close()
-        log.info("stopped")
+        log.info("stopped", extra={"left": left})
+        if left:
+            leave_at_once()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

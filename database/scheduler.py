@@ -94,7 +94,7 @@ class Scheduler:
         self._watchdog = threading.Thread(target=self._watch, name="scheduler-watchdog", daemon=True)
         self._watchdog.start()
 
-    def stop(self, timeout: float = 10.0) -> bool:
+    def stop(self, timeout: float = 20.0) -> bool:
         """Start nothing more and wait up to `timeout` seconds for the passes at work; True when none is left.
 
         A pass that is cut off by the end of the process leaves a slot that another process runs again.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -12,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 from database.engine import Database
-from tests.support_service import Service, send, service
+from tests.support_service import ROOT, Service, send, service
+from web.serving.server import stop_together
 
 TOKEN = "token-of-the-drain-tests"
 WEBHOOK = f"/api/automated-signals/webhook/{TOKEN}"
@@ -140,3 +143,39 @@ def wait_until_under_way(cur: object) -> None:
 def health_of(running: Service) -> tuple[int, int, str]:
     ready = running.get("/readyz")
     return running.get("/healthz").status, ready.status, ready.json()["checks"]["process"]["status"]
+
+
+class Part:
+    """Something to stop: at once, or only when it may."""
+
+    def __init__(self, may_end: threading.Event) -> None:
+        self._may_end = may_end
+
+    def stop(self) -> None:
+        self._may_end.wait(30)
+
+
+class Quick(Part):
+    """One that ends at once."""
+
+    def stop(self) -> None:
+        return
+
+
+def test_a_part_that_does_not_end_is_named_and_holds_up_no_other() -> None:
+    may_end = threading.Event()
+    started = time.monotonic()
+    assert stop_together(Part(may_end), Quick(may_end), Part(may_end), seconds=0.2) == ["Part", "Part"]
+    assert time.monotonic() - started < 5
+    may_end.set()
+    assert stop_together(Part(may_end), Quick(may_end), seconds=10) == []
+
+
+def test_a_thread_at_work_does_not_hold_the_end_up() -> None:
+    code = (
+        "import threading, time\n"
+        "from web.serving.server import leave_at_once\n"
+        "threading.Thread(target=time.sleep, args=(600,)).start()\n"
+        "leave_at_once()\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False).returncode == 0

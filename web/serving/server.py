@@ -8,13 +8,14 @@ last answers have left the process, the main loop is left. All this takes at mos
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import signal
 import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import waitress
 from waitress.channel import HTTPChannel
@@ -31,9 +32,17 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 7.0
 FLUSH_SECONDS = 1.0
 SETTLE_SECONDS = 0.3
+STOP_SECONDS = 10.0
 MAX_BODY_BYTES = 1024 * 1024
 BACKLOG = 1024
 DESCRIPTORS = 16_384
+
+
+class Stoppable(Protocol):
+    """A part of the service with threads of its own."""
+
+    def stop(self) -> object:
+        """Return when the threads have ended."""
 
 
 class Server:
@@ -104,6 +113,23 @@ class Server:
 
     def _of_kind(self, kind: type) -> list[Any]:
         return [item for item in list(self._sockets.values()) if isinstance(item, kind)]
+
+
+def stop_together(*parts: Stoppable, seconds: float = STOP_SECONDS) -> list[str]:
+    """Stop parts at the same time; the names of those still at work when the time is up."""
+    threads = [threading.Thread(target=part.stop, name=type(part).__name__, daemon=True) for part in parts]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [thread.name for thread in threads if thread.is_alive()]
+
+
+def leave_at_once() -> None:
+    """End the process although threads are at work: a job that is cut off leaves its slot to be run again."""
+    logging.shutdown()
+    os._exit(0)
 
 
 def raise_descriptor_limit() -> None:
