@@ -133,28 +133,31 @@ class TrendHour(SyncPart):
     last: int | None
 
 
-class LedgerHour(SyncPart):
+class Fates(SyncPart):
+    """What became of expected minutes; each has one fate."""
+
+    expected: int
+    delivered: int
+    late: int
+    repeated: int
+    mended: int
+    imported: int
+    healed: int
+    rejected: int
+    not_fired: int
+    missing: int
+
+
+class LedgerHour(Fates):
     """What became of the minutes that were expected in an hour."""
 
     hour: datetime
-    expected: int
-    delivered: int
-    late: int
-    imported: int
-    healed: int
-    missing: int
 
 
-class Ledger(SyncPart):
+class Ledger(Fates):
     """What became of every expected minute of the last day."""
 
     hours: list[LedgerHour]
-    expected: int
-    delivered: int
-    late: int
-    imported: int
-    healed: int
-    missing: int
     closed: int
     deliveries: dict[str, int]
 

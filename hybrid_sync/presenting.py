@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from core import lifecycle
 from database import sync
 from database.engine import Cursor
 from hybrid_sync.cycle import WINDOW
@@ -21,6 +22,7 @@ TARGET_SCORE: Final = 90
 TARGET_GAPS: Final = 10
 AGES: Final = ("fresh", "within_hour", "within_day", "older")
 AGE_WORDS: Final = ("under 10 min", "under 1 h", "under 1 day", "older")
+GAP_WORDS: Final = lifecycle.GAP_WORDS
 LEG_WORDS: Final = {"be_mfe": "BE", "no_be_mfe": "No-BE", "mae": "MAE"}
 
 

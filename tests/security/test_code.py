@@ -36,6 +36,8 @@ CALLS_OUT = {
     "ingestion/feed/hub.py",  # its event hub
     "waves/feed/client.py",  # the signal server of SIGNAL_WS_URL
     "operations/alarms/messenger.py",  # ALARM_URLS and ALARM_HEARTBEAT_URL
+    "web/examination/way_in.py",  # `flask doctor` asks for itself through PUBLIC_URL
+    "operations/drills/outages.py",  # the demo's own simulator, on the loopback
 }
 CALLERS = {"httpx", "requests", "urllib.request", "http.client", "websockets", "signalrcore", "apprise", "aiohttp"}
 TRUSTED_HTML = {"web/format.py", "web/security/totp.py"}
