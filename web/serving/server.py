@@ -11,6 +11,7 @@ import logging
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -33,6 +34,7 @@ DRAIN_SECONDS = 7.0
 FLUSH_SECONDS = 1.0
 SETTLE_SECONDS = 0.3
 STOP_SECONDS = 10.0
+SWITCH_SECONDS = 0.001
 MAX_BODY_BYTES = 1024 * 1024
 BACKLOG = 1024
 DESCRIPTORS = 16_384
@@ -76,6 +78,8 @@ class Server:
         """Serve until a signal has drained the process. Call from the main thread."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        # A thread that computes, a job say, gives way within a millisecond: an alert changes threads six times.
+        sys.setswitchinterval(SWITCH_SECONDS)
         log.info("serving", extra={"host": self._settings.host, "port": self.port, "role": self._settings.role})
         self._server.run()
         self._server.close()
