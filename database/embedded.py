@@ -241,7 +241,8 @@ class EmbeddedServer:
         server_lock = open_lock(home.server_lock)
         try_lock(server_lock, fcntl.LOCK_EX)
         try:
-            with (home.path / "start.log").open("wb") as start_log:
+            said = os.open(home.path / "start.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(said, "wb") as start_log:
                 self._child = subprocess.Popen(
                     [home.bin_dir / "postgres", "-D", home.data, *options],
                     stdout=start_log,
