@@ -93,7 +93,8 @@ def test_a_backup_that_lies_about_its_content_is_found_out(filled: Database, tmp
     held = replace(made.manifest.held, state_hash="0" * 64)
     files = {name: tmp_path / "out" / name for name in made.manifest.files}
     with tarfile.open(made.path) as archive:
-        archive.extractall(tmp_path / "out", filter="data")
+        for member in archive:
+            archive.extract(member, tmp_path / "out")
     backup.archive.write(made.path, replace(made.manifest, held=held), files)
     assert backup.verify(filled, made.path, NOW).differences == ("the state hash",)
 
