@@ -64,8 +64,10 @@ def test_the_page_shows_candles_the_forming_bar_and_the_feed(screen: Screen) -> 
 
 
 @pytest.mark.usefixtures("operator", "market")
-def test_a_new_price_moves_the_candle_without_a_reload(screen: Screen, db: Database) -> None:
+def test_without_a_stream_a_new_price_moves_the_candle_all_the_same(screen: Screen, db: Database) -> None:
+    screen.page.route("**/api/stream?*", lambda route: route.fulfill(status=503))
     page = opened(screen)
+    expect(page.locator("[data-way]")).to_have_text("asking every second")
     at = SystemClock().now().replace(second=0, microsecond=0).timestamp()
     forming = {CONTRACT: {"1m": [at, 25_001, 25_010, 25_000, 25_009.75, 13]}}
     with db.transaction() as cur:
