@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import statistics
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 from bench.intake import TOKEN, WEBHOOK, Target, server
 from core.lifecycle import Kind
@@ -21,10 +19,11 @@ from tests.intake_rig import until
 from tests.support_postgres import public_directory
 from tests.support_service import send
 from tests.support_signals import add, event
-from tests.support_streams import add_readers, streams
+from tests.support_streams import add_readers, backfills_and_cycles, streams
 from web.serving.admission import STREAM_SHARE
 
 ASKED = 16
+BACKFILL = 500
 CONNECTIONS = 4
 SECONDS = 4.0
 ROUNDS = 5
@@ -41,26 +40,6 @@ def fill(db: Database) -> list[str]:
     return add_readers(db, ASKED)
 
 
-@contextmanager
-def work(port: int, token: str) -> Iterator[list[int]]:
-    """A backfill and a gap cycle, again and again; the statuses of their answers."""
-    ending, statuses = threading.Event(), list[int]()
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    tasks = (("/api/automated-signals/telemetry/backfill", b'{"limit":500}'), ("/api/hybrid-sync/run", b"{}"))
-
-    def go_on() -> None:
-        while not ending.is_set():
-            statuses.extend(send(port, "POST", path, body, headers, timeout=60).status for path, body in tasks)
-
-    worker = threading.Thread(target=go_on)
-    worker.start()
-    try:
-        yield statuses
-    finally:
-        ending.set()
-        worker.join()
-
-
 def say(figure: str, value: float, text: str) -> None:
     print(json.dumps({"bench": "streams", "figure": figure, "value": round(value, 2)}))
     print(f"streams: {value:,.1f} {text}", flush=True)
@@ -71,7 +50,7 @@ def measure(target: Target, readers: list[str]) -> tuple[list[float], list[float
     alone, meanwhile, done = [], [], 0
     for _ in range(ROUNDS):
         alone.append(target.load(connections=CONNECTIONS, seconds=SECONDS).p99_ms)
-        with streams(target.port, readers) as held, work(target.port, readers[0]) as statuses:
+        with streams(target.port, readers) as held, backfills_and_cycles(target.port, readers[0], BACKFILL) as statuses:
             until(lambda held=held: len(held.statuses()) == ASKED)  # type: ignore[misc]
             meanwhile.append(target.load(connections=CONNECTIONS, seconds=SECONDS).p99_ms)
             assert held.statuses().count(200) == STREAM_SHARE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import selectors
 import socket
 import threading
@@ -10,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 from database import api_tokens, tokens
 from database.engine import Database
+from tests.support_service import send
 
 STREAMS_A_TOKEN = 3
 
@@ -68,6 +70,29 @@ def streams(port: int, given: Sequence[str]) -> Iterator[Streams]:
             yield held
         finally:
             held.stop()
+
+
+@contextmanager
+def backfills_and_cycles(port: int, token: str, limit: int) -> Iterator[list[int]]:
+    """A backfill of at most `limit` events and a gap cycle, again and again; the statuses of their answers."""
+    ending, statuses = threading.Event(), list[int]()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    tasks = (
+        ("/api/automated-signals/telemetry/backfill", json.dumps({"limit": limit}).encode()),
+        ("/api/hybrid-sync/run", b"{}"),
+    )
+
+    def go_on() -> None:
+        while not ending.is_set():
+            statuses.extend(send(port, "POST", path, body, headers, timeout=60).status for path, body in tasks)
+
+    worker = threading.Thread(target=go_on)
+    worker.start()
+    try:
+        yield statuses
+    finally:
+        ending.set()
+        worker.join()
 
 
 def add_readers(db: Database, count: int) -> list[str]:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import statistics
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from core.lifecycle import Kind
 from database.engine import Database
 from tests.intake_rig import until
-from tests.support_service import Service, send, service
+from tests.support_service import Service, service
 from tests.support_signals import add, event
-from tests.support_streams import Streams, add_readers, streams
+from tests.support_streams import Streams, add_readers, backfills_and_cycles, streams
 from web.serving.admission import RETRY_AFTER_SECONDS, STREAM_SHARE
 
 ASKED = 16
+BACKFILL = 50
 POSTS = 60
 ROUNDS = 2
 TOKEN = "token-of-the-stream-tests"
@@ -46,30 +45,6 @@ def p99_of_posts(running: Service, name: str) -> float:
     return statistics.quantiles(times, n=100)[98]
 
 
-@contextmanager
-def work(running: Service, token: str) -> Iterator[list[int]]:
-    """A backfill and a gap cycle, again and again; the statuses of their answers."""
-    ending = threading.Event()
-    statuses: list[int] = []
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-
-    def go_on() -> None:
-        while not ending.is_set():
-            for path, body in (
-                ("/api/automated-signals/telemetry/backfill", b'{"limit":50}'),
-                ("/api/hybrid-sync/run", b"{}"),
-            ):
-                statuses.append(send(running.port, "POST", path, body, headers, timeout=60).status)
-
-    worker = threading.Thread(target=go_on)
-    worker.start()
-    try:
-        yield statuses
-    finally:
-        ending.set()
-        worker.join()
-
-
 def await_all(held: Streams) -> None:
     until(lambda: len(held.statuses()) == ASKED)
 
@@ -77,7 +52,7 @@ def await_all(held: Streams) -> None:
 def test_sixteen_streams_a_backfill_and_a_gap_cycle_do_not_delay_alerts(running: Service, db: Database) -> None:
     readers = add_readers(db, ASKED)
     alone = [p99_of_posts(running, f"alone{number}") for number in range(ROUNDS)]
-    with streams(running.port, readers) as held, work(running, readers[0]) as answered:
+    with streams(running.port, readers) as held, backfills_and_cycles(running.port, readers[0], BACKFILL) as answered:
         await_all(held)
         assert sorted(held.statuses()) == [200] * STREAM_SHARE + [503] * (ASKED - STREAM_SHARE)
         assert all(f"Retry-After: {RETRY_AFTER_SECONDS}".encode() in refusal for refusal in held.refusals())
