@@ -90,6 +90,7 @@ def _register(app: OpenAPI, settings: Settings) -> None:
         for described in (dashboards.signals_api, live.blueprint, *(feature.api for feature in features)):
             app.register_api(described)
         auth.csrf.exempt(telemetry.routes.webhook)
+        telemetry.routes.init_fast_lane(app, headers.answer_headers(settings), request_log)
     for commands in (telemetry.cli.COMMANDS, ingestion.cli.COMMANDS, web.cli.COMMANDS, doctor.COMMANDS):
         for group in commands:
             app.cli.add_command(group)

@@ -68,7 +68,7 @@ def init_operations(app: Flask, settings: Settings, db: Database, clock: Clock) 
     outages = (DatabaseOutage(db), FeedOutage(settings))
     drill = Drill(db, clock, outages, send_alert=lambda: send_alert(app, settings.webhook_token))
     if settings.demo:
-        drill.init_app(app)
+        app.extensions["telemetry"].intake.on_acknowledged.append(drill.note)
     app.extensions["operations"] = Operations(settings, db, clock, messenger, drill)
     if settings.role != "worker":
         app.register_blueprint(routes.pages)

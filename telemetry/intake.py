@@ -13,17 +13,18 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from core.clock import Clock
 from core.errors import StorageError
 from core.ids import uuid7
 from telemetry import measures
 from telemetry.dialects.masking import mask_tokens
-from telemetry.door import Door
+from telemetry.entrance.door import Door
 from telemetry.journal import crash_points
 from telemetry.journal.journal import Journal
 from telemetry.journal.record import Record
@@ -57,6 +58,8 @@ class Intake:
         self._writer = writer
         self._clock = clock
         self._rehearse_every = rehearse_every
+        self.on_acknowledged: list[Callable[[UUID, bool], None]] = []
+        """Called with the receipt of every alert that was answered 200, and whether only the journal had it."""
         self._journalled = itertools.count(1)
         self._queue: queue.SimpleQueue[Passage | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -102,19 +105,19 @@ class Intake:
         crash_points.reach("before_reply")
         answer = answer_to(passage)
         measures.observe_answer(answer.status_code, answer.body["status"], time.perf_counter() - started)
+        if answer.status_code == 200:
+            for tell in self.on_acknowledged:
+                tell(record.receipt_id, passage.stored is None)
         return answer
 
     # --- the thread ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while (group := self._take()) is not None:
-            try:
-                self._take_in(group)
-            except Exception:
-                log.exception("intake_failed")
-                for passage in group:
-                    if passage.prepared is None:
-                        passage.settle(None)
+            is_journalled = self._append([passage.record for passage in group])
+            for passage in group:
+                passage.is_journalled = is_journalled
+                self._take_over(passage)
 
     def _take(self) -> list[Passage] | None:
         """All that wait, at least one; None when it is time to stop."""
@@ -127,25 +130,28 @@ class Intake:
             group.append(passage)
         return group
 
-    def _take_in(self, group: list[Passage]) -> None:
-        is_journalled = self._append([passage.record for passage in group])
-        for passage in group:
-            passage.is_journalled = is_journalled
+    def _take_over(self, passage: Passage) -> None:
+        """Understand a delivery and hand it to the writer. A fault of ours is told to its own sender alone."""
+        try:
             passage.prepared = prepare(passage.record, passage.started)
-        for passage in group:
-            if is_journalled and self._is_rehearsal():
+            if passage.is_journalled and self._is_rehearsal():
                 passage.settle(None)
             else:
                 self._writer.submit(passage)
+        except Exception:
+            log.exception("intake_failed", extra={"receipt_id": str(passage.record.receipt_id)})
+            passage.settle(None)
 
     def _append(self, records: Sequence[Record]) -> bool:
         try:
             self._journal.append(*records)
         except StorageError as error:
-            receipts = [str(record.receipt_id) for record in records]
-            log.error("journal_failed", extra={"receipt_ids": receipts, "reason": error.message})
-            return False
-        return True
+            log.error("journal_failed", extra={"receipt_ids": _receipts(records), "reason": error.message})
+        except Exception:
+            log.exception("journal_failed", extra={"receipt_ids": _receipts(records)})
+        else:
+            return True
+        return False
 
     def _is_rehearsal(self) -> bool:
         return self._rehearse_every > 0 and next(self._journalled) % self._rehearse_every == 0
@@ -173,3 +179,7 @@ def answer_to(passage: Passage) -> Answer:
     if stored is not None and stored.duplicate_of is not None:
         body |= {"duplicate": True, "first_receipt_id": str(stored.duplicate_of)}
     return Answer(200 if prepared.is_understood else 422, body)
+
+
+def _receipts(records: Sequence[Record]) -> list[str]:
+    return [str(record.receipt_id) for record in records]

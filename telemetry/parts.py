@@ -11,7 +11,7 @@ from core.clock import Clock
 from core.settings import Settings
 from database import deliveries
 from database.engine import Database
-from telemetry.door import Door
+from telemetry.entrance.door import Door
 from telemetry.history.rebuild import fold_older_rows
 from telemetry.intake import Intake
 from telemetry.journal import crash_points

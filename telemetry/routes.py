@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
@@ -9,6 +10,7 @@ from uuid import UUID
 
 from flask import (
     Blueprint,
+    Flask,
     Response,
     current_app,
     g,
@@ -29,6 +31,7 @@ from telemetry import payloads as answers
 from telemetry.backfill import backfill_telemetry_from_automated_signals
 from telemetry.dialects.body import MAX_BYTES
 from telemetry.dialects.masking import find_body_tokens
+from telemetry.entrance.fast_lane import RULE, FastLane, RequestLog, log_fields
 from telemetry.history.alert_import import import_rows
 from telemetry.history.alert_log import is_capped, parse_alert_log
 from telemetry.history.rebuild import replay_quarantined
@@ -58,7 +61,7 @@ def parts() -> Telemetry:
 # --- the webhook -------------------------------------------------------------------------------------------------
 
 
-@webhook.post("/api/automated-signals/webhook/<token>")
+@webhook.post(RULE)
 def receive_with_token(token: str) -> Response:
     """An alert whose URL holds the token."""
     return _receive([token])
@@ -69,6 +72,13 @@ def receive_with_token(token: str) -> Response:
 def receive() -> Response:
     """An alert whose body holds the token, or that comes from an allowed address."""
     return _receive([])
+
+
+def init_fast_lane(app: Flask, headers: Mapping[str, str], request_log: RequestLog) -> None:
+    """Let plain alerts be answered before Flask, with the headers and the log line of every answer."""
+    found: Telemetry = app.extensions["telemetry"]
+    lane = FastLane(app.wsgi_app, found.door, found.intake, headers=headers, request_log=request_log)
+    app.wsgi_app = lane  # type: ignore[method-assign]
 
 
 def _receive(candidates: list[str]) -> Response:
@@ -82,8 +92,7 @@ def _receive(candidates: list[str]) -> Response:
         source_ip=request.remote_addr or "",
         received_at=_receive_clock(),
     )
-    g.log_fields = {name: answer.body.get(name) for name in ("receipt_id", "stored") if answer.body.get(name)}
-    g.log_fields["delivery_status"] = answer.body["status"]
+    g.log_fields = log_fields(answer)
     response = jsonify(answer.body)
     response.status_code = answer.status_code
     if answer.retry_after is not None:

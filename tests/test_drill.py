@@ -97,7 +97,7 @@ def test_a_drill_sends_alerts_of_its_own_and_each_is_accepted_and_drained(db: Da
     intake = app.extensions["telemetry"]
     intake.start(CollectorRegistry())
     drill = Drill(db, SystemClock(), [DatabaseOutage(db)], outage_seconds=5, send_alert=lambda: send_alert(app, TOKEN))
-    drill.init_app(app)
+    intake.intake.on_acknowledged.append(drill.note)
     drill.start("database")
     (row,) = ended(db, drill)
     intake.stop()

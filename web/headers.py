@@ -52,13 +52,18 @@ def security_headers(settings: Settings) -> dict[str, str]:
     return ALWAYS | extra
 
 
+def answer_headers(settings: Settings) -> dict[str, str]:
+    """The headers of an answer that is made for its caller alone."""
+    return security_headers(settings) | {"Cache-Control": "private, no-cache"}
+
+
 def init_headers(app: Flask) -> None:
     """Add the headers to every answer of the app, and the proof that it is ours where one is asked for.
 
     A view that needs another value of a header sets it itself.
     """
     services: Services = app.extensions["signalbook"]
-    headers = security_headers(services.settings) | {"Cache-Control": "private, no-cache"}
+    headers = answer_headers(services.settings)
 
     @app.after_request
     def add_headers(response: Response) -> Response:

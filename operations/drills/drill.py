@@ -13,14 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import psycopg2
-from flask import Flask, Response, g, request
-
 from core.clock import Clock
-from core.errors import ConflictError, DatabaseUnavailableError, InvalidInputError
+from core.errors import ConflictError, InvalidInputError
 from core.records import Timeframe, Unit
 from database import alarms, bars, deliveries
-from database.engine import Cursor, Database
+from database.engine import DATABASE_ERRORS, Cursor, Database
 from operations.drills.holes import Span, healed, touched
 from operations.drills.outages import Outage
 
@@ -73,10 +70,6 @@ class Drill:
         self._lock = threading.Lock()
         self.progress = Progress()
 
-    def init_app(self, app: Flask) -> None:
-        """Listen to the answers of the webhook."""
-        app.after_request(self._note)
-
     def start(self, kind: str) -> None:
         """Take something away. Raises ConflictError while a drill runs, InvalidInputError for what there is not, and
         what the outage raises when it cannot be."""
@@ -92,6 +85,16 @@ class Drill:
         log.warning("drill_begins", extra={"kind": kind, "seconds": self._outage_seconds})
         threading.Thread(target=self._run, args=[progress, outage], name="drill", daemon=True).start()
 
+    def note(self, receipt_id: UUID, is_journalled: bool) -> None:
+        """An alert has been acknowledged, by the journal alone or not; it counts while something is away."""
+        if self.progress.phase != "away":
+            return  # without the lock: this is called with every alert
+        with self._lock:
+            progress = self.progress
+            if progress.phase == "away":
+                progress.receipts.add(receipt_id)
+                progress.journalled += is_journalled
+
     def check(self) -> tuple[str, str]:
         """(status, detail) for the readiness report."""
         now, found = self._clock.now(), self.progress
@@ -102,21 +105,6 @@ class Drill:
             return "warn", f"the {found.kind} is back, the journal drains and bars are healed: {_figures(found)}"
         return "pass", f"the last one is over: {_figures(found)}" if found.phase == "done" else "none is running"
 
-    def _note(self, response: Response) -> Response:
-        """An alert was answered while a drill runs."""
-        progress = self.progress
-        fields = g.get("log_fields") or {}
-        if (
-            progress.phase == "away"
-            and request.blueprint == "webhook"
-            and response.status_code == 200
-            and "receipt_id" in fields
-        ):
-            with self._lock:
-                progress.receipts.add(UUID(fields["receipt_id"]))
-                progress.journalled += fields.get("stored") == "journal"
-        return response
-
     def _run(self, progress: Progress, outage: Outage) -> None:
         pause, over_at = threading.Event(), self._clock.monotonic() + self._outage_seconds
         try:
@@ -125,8 +113,8 @@ class Drill:
                 pause.wait(min(left, ALERT_SECONDS))
         finally:
             outage.end()
-        progress.phase, progress.back_at = "back", self._clock.now()
         with self._lock:
+            progress.phase, progress.back_at = "back", self._clock.now()
             wanted = set(progress.receipts)
         waited, is_seen = 0.0, False
         while waited < HEAL_SECONDS and not (is_seen and progress.open == 0):
@@ -143,7 +131,7 @@ class Drill:
             with self._db.transaction() as cur:
                 progress.drained = len(deliveries.find_stored(cur, list(wanted)))
                 progress.missed, progress.healed = _bars(cur, progress.started_at, progress.back_at)
-        except (DatabaseUnavailableError, psycopg2.Error):
+        except DATABASE_ERRORS:
             return False
         return True
 
@@ -167,7 +155,7 @@ class Drill:
         try:
             with self._db.transaction() as cur:
                 alarms.add_drill(cur, progress.kind, progress.started_at, now, is_passed=is_passed, figures=figures)
-        except (DatabaseUnavailableError, psycopg2.Error) as error:
+        except DATABASE_ERRORS as error:
             log.error("drill_not_recorded", exc_info=error)
 
 
