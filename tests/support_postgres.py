@@ -21,7 +21,7 @@ from psycopg2 import sql
 
 from database import migrate
 from database.embedded import EmbeddedServer
-from database.engine import Database
+from database.engine import Cursor, Database
 
 # What the tests throw away at the end need not survive a power cut.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
@@ -79,7 +79,8 @@ def template_database(server: str, prepare: Callable[[str], object]) -> Iterator
 def fresh_database(server: str, template: str = "template1") -> Iterator[str]:
     """The URL of a new database, a copy of `template`; dropped afterwards, whoever is still connected."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    _run(server, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    with _commanding(server) as cur:
+        cur.execute(_named("CREATE DATABASE {} TEMPLATE {}", name, template))
     try:
         yield urlsplit(server)._replace(path=f"/{name}").geturl()
     finally:
@@ -104,7 +105,7 @@ def end_sessions(server: str, name: str) -> None:
 
     Only its own: a worker of autovacuum belongs to the superuser, and asking for its end is an error.
     """
-    with closing(psycopg2.connect(server)) as conn, conn.cursor() as cur:
+    with _commanding(server) as cur:
         cur.execute(_OWN_SESSIONS, [name])
 
 
@@ -116,12 +117,19 @@ def _drop(server: str, name: str) -> None:
 
     Not WITH (FORCE), which is refused while autovacuum works there; the plain command makes room for itself.
     """
-    _run(server, "ALTER DATABASE {} ALLOW_CONNECTIONS false", name)
-    end_sessions(server, name)
-    _run(server, "DROP DATABASE {}", name)
+    with _commanding(server) as cur:
+        cur.execute(_named("ALTER DATABASE {} ALLOW_CONNECTIONS false", name))
+        cur.execute(_OWN_SESSIONS, [name])
+        cur.execute(_named("DROP DATABASE {}", name))
 
 
-def _run(server: str, command: str, *names: str) -> None:
+@contextmanager
+def _commanding(server: str) -> Iterator[Cursor]:
+    """A cursor for commands that no transaction may hold."""
     with closing(psycopg2.connect(server)) as conn, conn.cursor() as cur:
         conn.autocommit = True
-        cur.execute(sql.SQL(command).format(*map(sql.Identifier, names)))
+        yield cur
+
+
+def _named(command: str, *names: str) -> sql.Composed:
+    return sql.SQL(command).format(*map(sql.Identifier, names))
