@@ -4,7 +4,8 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 WORKERS ?= 3
-export PYTHONDONTWRITEBYTECODE := 1
+# Programs start a third faster from compiled modules, and the tests start hundreds.
+export PYTHONDONTWRITEBYTECODE :=
 export DEMO ADVISORIES
 
 .PHONY: help setup run test lint format bench soak lock audit sbom clean
@@ -56,4 +57,5 @@ sbom: $(VENV)/.installed ## Write the bill of materials of the pinned packages (
 	@$(PYTHON) tools/sbom.py > sbom.json
 
 clean: ## Remove what the commands have installed and built (never the data in var/)
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 	@rm -rf $(VENV) tools/vendor/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
