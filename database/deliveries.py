@@ -93,9 +93,9 @@ def find_stored(cur: Cursor, receipt_ids: Sequence[UUID]) -> set[UUID]:
     return {row.receipt_id for row in cur.fetchall()}
 
 
-def has_any(cur: Cursor) -> bool:
-    """Whether anything was ever delivered."""
-    cur.execute(SQL.has_any)
+def has_earlier(cur: Cursor, before: datetime) -> bool:
+    """Whether a webhook has stored anything before an instant, by the database's own clock."""
+    cur.execute(SQL.has_earlier, {"before": before})
     return bool(cur.fetchone().found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 
 from prometheus_client.registry import CollectorRegistry
 
@@ -39,6 +40,7 @@ class Telemetry:
     journal: Journal
     writer: Writer
     intake: Intake
+    built_at: datetime
 
     def start(self, registry: CollectorRegistry) -> None:
         """Adopt what earlier processes left behind and begin to write. Raises MisconfiguredError for a wrong CRASH_AT."""
@@ -61,8 +63,10 @@ class Telemetry:
         Signals of an older table get their state now.
         """
         with self.db.transaction() as cur:
-            has_deliveries = deliveries.has_any(cur)
-        self.journal.judge_persistence(seen_before=has_deliveries)
+            seen_before = deliveries.has_earlier(
+                cur, self.built_at
+            )  # not what has come since, while the database started
+        self.journal.judge_persistence(seen_before=seen_before)
         self.door.settle()
         folded = fold_older_rows(self.db)
         if folded:
@@ -91,4 +95,4 @@ def build(settings: Settings, db: Database, clock: Clock) -> Telemetry:
     writer = Writer(db, journal, clock, project)
     rehearse_every = REHEARSE_EVERY if settings.testing else 0
     intake = Intake(door=door, journal=journal, writer=writer, clock=clock, rehearse_every=rehearse_every)
-    return Telemetry(settings, db, clock, door, journal, writer, intake)
+    return Telemetry(settings, db, clock, door, journal, writer, intake, clock.now())

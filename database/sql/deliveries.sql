@@ -131,9 +131,12 @@ SET status = %(status)s, dialect = %(dialect)s, raw_payload = %(raw_payload)s::j
     validation_error = %(validation_error)s, handler_result = %(handler_result)s::jsonb, repair = %(repair)s::jsonb
 WHERE receipt_id = %(receipt_id)s;
 
--- name: has_any
--- Whether anything was ever delivered: then a missing data directory has been lost, not never made.
-SELECT EXISTS (SELECT FROM telemetry_automated_signals_log WHERE receipt_id IS NOT NULL) AS found;
+-- name: has_earlier
+-- Whether a webhook has stored anything before an instant: then a data directory made since has replaced one that is lost.
+SELECT EXISTS (
+    SELECT FROM telemetry_automated_signals_log
+    WHERE receipt_id IS NOT NULL AND source = 'webhook' AND stored_at < %(before)s
+) AS found;
 
 -- name: save_log_span
 -- Remember which stretch of time an imported alert log covers.
