@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from core.errors import DatabaseUnavailableError
-from database.prepared import PreparingConnection, PreparingCursor
+from database.prepared import FEW_ROWS, PreparingConnection, PreparingCursor
 from database.queries import queries
 
 if TYPE_CHECKING:
@@ -178,6 +178,8 @@ def connect(
     try:
         with connection.cursor() as cur:
             set_session(cur, statement_timeout_ms=statement_timeout_ms, lock_timeout_ms=lock_timeout_ms)
+            if is_preparing:
+                cur.execute(FEW_ROWS)
         connection.commit()
     except BaseException:
         connection.close()

@@ -8,6 +8,9 @@ from typing import Any
 import psycopg2.extensions
 import psycopg2.extras
 
+FEW_ROWS = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off"
+"""One plan for all: PostgreSQL expects a hundred rows of every JSON array, and would read a table of some thousand signals
+from end to end to change one of them."""
 _PLACE = re.compile(r"%\((\w+)\)s")
 _BETWEEN = ";\n"
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import psycopg2
 import pytest
 
+from automated_signals_state import Facts
 from database import states
 from database.engine import Connection, Database
 
@@ -68,3 +69,18 @@ def test_queries_without_named_values_are_not_prepared(preparing: Connection) ->
         cur.execute("SELECT 1 AS one")
         assert cur.fetchone().one == 1
     assert count_prepared(preparing) == 0
+
+
+def test_a_signal_is_changed_without_reading_the_table_of_signals(preparing: Connection) -> None:
+    rows_read = "SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'trade_states'"
+    with preparing.cursor() as cur:
+        cur.execute(
+            "INSERT INTO trade_states (stream, trade_id, facts)"
+            " SELECT 'main', 'T' || n, '{}' FROM generate_series(1, 3000) AS n"
+        )
+        cur.execute("ANALYZE trade_states")
+        cur.execute(rows_read)
+        before = cur.fetchone().seq_tup_read
+        states.save_facts(cur, {("main", "T7"): Facts()})
+        cur.execute(rows_read)
+        assert cur.fetchone().seq_tup_read == before
