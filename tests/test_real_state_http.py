@@ -39,8 +39,11 @@ def test_every_random_order_over_http_gives_the_same_state(
             until(lambda: all(map(running.log_lines, ("writer_breaker_closed", "database_ready"))), 30)
             post_all(running, shuffled)
             db = Database(url)
-            try:  # what only the journal took is stored a moment later
-                until(lambda: stored(db) == len(shuffled), 60)
+            try:
+                until(lambda: stored(db) == len(shuffled), 60)  # what only the journal took is stored a moment later
+                until(lambda: "every alert is in the database" in send(running.port, "GET", "/readyz").text, 10)
+                assert running.terminate() == 0
+                assert stored(db) == len(shuffled)
                 assert hash_of(db) == expected
             finally:
                 db.close()
