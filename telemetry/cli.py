@@ -18,8 +18,8 @@ from database.command_line import json_option, plain_errors, say
 from database.engine import Cursor
 from database.users import ROLES
 from telemetry.backfill import DEFAULT_LIMIT, backfill_telemetry_from_automated_signals
-from telemetry.history.alert_import import import_rows
-from telemetry.history.alert_log import is_capped, merge_alert_logs, parse_alert_log
+from telemetry.history.alert_import import import_logs
+from telemetry.history.alert_log import is_capped, parse_alert_log
 from telemetry.history.rebuild import rebuild, replay_quarantined
 from telemetry.kit.cli import pine_commands
 from telemetry.parts import Telemetry
@@ -125,9 +125,8 @@ def import_files(files: tuple[Path, ...], stream: str, as_json: bool) -> None:
     """Add what is missing from TradingView's alert-log CSV FILES; safe to run twice, files may overlap."""
     with plain_errors():
         logs = [parse_alert_log(path.read_bytes()) for path in files]
-    rows = merge_alert_logs(logs)
-    with click.progressbar(length=len(rows), label="Importing", hidden=as_json) as bar:
-        report = import_rows(parts().db, rows, stream=stream, is_token=parts().door.is_known, on_progress=bar.update)
+    with click.progressbar(length=sum(map(len, logs)), label="Importing", hidden=as_json) as bar:
+        report = import_logs(parts().db, logs, stream=stream, is_token=parts().door.is_known, on_progress=bar.update)
     capped = [path.name for path, log in zip(files, logs, strict=True) if is_capped(log)]
     say({**asdict(report), "capped": capped}, as_json)
     if capped and not as_json:

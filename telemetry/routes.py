@@ -32,7 +32,7 @@ from telemetry.backfill import backfill_telemetry_from_automated_signals
 from telemetry.dialects.body import MAX_BYTES
 from telemetry.dialects.masking import find_body_tokens
 from telemetry.entrance.fast_lane import RULE, FastLane, RequestLog, log_fields
-from telemetry.history.alert_import import import_rows
+from telemetry.history.alert_import import import_logs
 from telemetry.history.alert_log import is_capped, parse_alert_log
 from telemetry.history.rebuild import replay_quarantined
 from telemetry.history.upload import unpacked
@@ -212,7 +212,7 @@ def run_backfill(body: BackfillBody) -> Response:
 def import_log(query: ImportQuery) -> Response:
     """The body is the CSV itself, gzipped if it is longer than the service takes; only what is missing is added."""
     rows = parse_alert_log(unpacked(request.get_data()))
-    report = import_rows(parts().db, rows, stream=query.stream, is_token=parts().door.is_known)
+    report = import_logs(parts().db, [rows], stream=query.stream, is_token=parts().door.is_known)
     return jsonify(success=True, **asdict(report), capped=is_capped(rows))
 
 

@@ -17,7 +17,7 @@ from automated_signals_state import Facts, derive, state_hash
 from core.ids import uuid7
 from database import deliveries
 from database.engine import Database
-from telemetry.history.alert_import import ImportReport, import_rows
+from telemetry.history.alert_import import ImportReport, import_logs
 from telemetry.history.alert_log import AlertRow, merge_alert_logs, parse_alert_log
 from telemetry.history.rebuild import rebuild
 from telemetry.journal.record import Record
@@ -37,7 +37,7 @@ def logs() -> list[list[AlertRow]]:
 
 
 def import_log(db: Database, rows: Sequence[AlertRow]) -> ImportReport:
-    return import_rows(db, rows, stream="main", is_token=lambda _text: False)
+    return import_logs(db, [rows], stream="main", is_token=lambda _text: False)
 
 
 def deliver(db: Database, rows: Iterable[AlertRow]) -> None:

@@ -8,6 +8,7 @@ import logging
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -298,6 +299,19 @@ def test_an_uploaded_alert_log_heals_what_was_lost(seen: FlaskClient, stream: Wo
         stream.alerts[0].sent_at.replace(microsecond=0),
         stream.alerts[-1].sent_at.replace(microsecond=0),
     )
+
+
+def test_between_two_imported_logs_nothing_is_known_of_what_was_fired(
+    app: OpenAPI, stream: World, db: Database, tmp_path: Path
+) -> None:
+    ends = (stream.alerts[:20], stream.alerts[-20:])
+    files = [tmp_path / f"{place}.csv" for place in range(len(ends))]
+    for file, alerts in zip(files, ends, strict=True):
+        file.write_text(alert_log((one.sent_at, one.body) for one in alerts))
+    told = app.test_cli_runner().invoke(args=["alerts", "import", *map(str, files), "--json"])
+    assert json.loads(told.output)["rows"] == 40
+    spans = rows(db, "SELECT starts_at, ends_at FROM alert_log_spans ORDER BY starts_at")
+    assert spans == [tuple(some[place].sent_at.replace(microsecond=0) for place in (0, -1)) for some in ends]
 
 
 @pytest.mark.parametrize("body", [b"", b"\x1f\x8bcut", gzip.compress(b"a,b", mtime=0)[:-4], b"no,log\n1,2\n"])

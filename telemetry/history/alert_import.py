@@ -16,7 +16,7 @@ from uuid import UUID
 from database import deliveries
 from database.engine import Database
 from telemetry.dialects.masking import mask_tokens
-from telemetry.history.alert_log import AlertRow, match_deliveries
+from telemetry.history.alert_log import AlertRow, match_deliveries, merge_alert_logs
 from telemetry.journal.record import Record
 from telemetry.prepare import Prepared, delivery_key, prepare
 from telemetry.projection import project
@@ -34,18 +34,22 @@ class ImportReport:
     quarantined: int = 0
 
 
-def import_rows(
+def import_logs(
     db: Database,
-    rows: Sequence[AlertRow],
+    logs: Sequence[Sequence[AlertRow]],
     *,
     stream: str,
     is_token: Callable[[str], bool],
     on_progress: Callable[[int], None] = lambda _count: None,
 ) -> ImportReport:
-    """Add what is missing to the stream's deliveries, events and states, oldest first, a chunk a transaction."""
+    """Add what is missing to the stream's deliveries, events and states, oldest first, a chunk a transaction.
+
+    `on_progress` is told of rows of the logs done with, repeated ones among them.
+    """
+    rows = merge_alert_logs(logs)
     masked = [replace(row, body=mask_tokens(row.body, is_token)[0]) for row in rows]
     new = _new_rows(db, masked, stream)
-    on_progress(len(rows) - len(new))
+    on_progress(sum(map(len, logs)) - len(new))
     added = quarantined = 0
     records = list(_records(new, stream))
     for start in range(0, len(records), AT_ONCE):
@@ -54,9 +58,9 @@ def import_rows(
         added += len(stored)
         quarantined += sum(not p.is_understood for p in group if p.delivery.receipt_id in stored)
         on_progress(len(group))
-    if rows:
-        times = [row.sent_at for row in rows]
-        with db.transaction() as cur:
+    with db.transaction() as cur:
+        for log in filter(None, logs):  # each by itself: of the time between two logs neither tells anything
+            times = [row.sent_at for row in log]
             deliveries.save_log_span(cur, stream, min(times), max(times))
     return ImportReport(rows=len(rows), new=added, known=len(rows) - added, quarantined=quarantined)
 
