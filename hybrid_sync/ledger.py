@@ -35,10 +35,10 @@ def ledger_of(cur: Cursor, now: datetime, stream: str | None = None, window: tim
 
     A minute is expected where a trade was open and the market too; `closed` counts those the market was closed for.
     """
-    found = sync.ledger(cur, now - window, stream)
-    told = {(row.stream, row.trade_id, row.minute): row.fate for row in found.told}
     calendar = cme_equity_calendar()
     until, since = minute_of(last_due(now, calendar)) + 1, minute_of(now - window)
+    found = sync.ledger(cur, instant_of(since), stream)
+    told = {(row.stream, row.trade_id, row.minute): row.fate for row in found.told}
     hours: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
     closed = 0
     for trade in found.trades:

@@ -45,6 +45,14 @@ def test_each_expected_minute_has_the_fate_that_is_its_own(db: Database) -> None
     assert [bar["fate"] for bar in ledger_bars(found)] == [fate for fate, _ in FATES]
 
 
+def test_the_minute_in_which_the_window_begins_is_counted_whole(db: Database) -> None:
+    add(db, event("T", Kind.ENTRY))
+    deliver(db, [update(number) for number in range(1, 10)])
+    with db.transaction() as cur:
+        found = ledger_of(cur, NOW + timedelta(seconds=20), window=5 * MINUTE)
+    assert found["expected"] == found["delivered"] == 3
+
+
 def test_minutes_of_a_closed_market_and_after_the_exit_are_not_expected(db: Database) -> None:
     evening = datetime.fromisoformat("2025-12-10T21:55:00+00:00")  # the daily break begins at 22:00
     add(db, event("T", Kind.ENTRY, received_at=evening), event("U", Kind.ENTRY, received_at=evening))
