@@ -15,10 +15,12 @@ SQL = queries("sync")
 
 
 class Ledger(NamedTuple):
-    """Rows (stream, trade_id, minute since 1970, fate) and those of followed trades; (stream, minute) in which something
-    came that was not understood; spans (stream, starts_at, ends_at) of imported alert logs; counts of deliveries."""
+    """Rows (stream, trade_id, minute since 1970, fate), those whose update came again, and those of followed trades;
+    (stream, minute) in which something came that was not understood; spans (stream, starts_at, ends_at) of imported alert
+    logs; counts of deliveries."""
 
     told: list[Any]
+    repeated: set[tuple[str, str, int]]
     trades: list[Any]
     rejected: set[tuple[str, int]]
     spans: list[Any]
@@ -236,12 +238,19 @@ def list_calibrations(cur: Cursor) -> list[Any]:
 
 def ledger(cur: Cursor, since: datetime, stream: str | None = None) -> Ledger:
     """What is known of the minutes of trades since an instant."""
-    found: list[Any] = []
-    for query in (SQL.ledger, SQL.ledger_trades, SQL.ledger_rejected, SQL.ledger_log_spans, SQL.ledger_deliveries):
+
+    def ask(query: str) -> list[Any]:
         cur.execute(query, {"since": since, "stream": stream})
-        found.append(cur.fetchall())
-    told, trades, rejected, spans, deliveries = found
-    return Ledger(told, trades, {tuple(row) for row in rejected}, spans, deliveries[0])
+        return cur.fetchall()
+
+    return Ledger(
+        told=ask(SQL.ledger),
+        repeated={tuple(row) for row in ask(SQL.ledger_repeated)},
+        trades=ask(SQL.ledger_trades),
+        rejected={tuple(row) for row in ask(SQL.ledger_rejected)},
+        spans=ask(SQL.ledger_log_spans),
+        deliveries=ask(SQL.ledger_deliveries)[0],
+    )
 
 
 def count_created(cur: Cursor, stream: str | None = None) -> Any:

@@ -47,7 +47,10 @@ def ledger_of(cur: Cursor, now: datetime, stream: str | None = None, window: tim
         minutes = list(open_minutes(start, end, calendar))
         closed += max(0, end - start) - len(minutes)
         for minute in minutes:
-            fate = told.get((trade.stream, trade.trade_id, minute)) or _loss(trade.stream, minute, found)
+            key = trade.stream, trade.trade_id, minute
+            fate = told.get(key) or _loss(trade.stream, minute, found)
+            if fate == "delivered" and key in found.repeated:
+                fate = "repeated"
             hours[instant_of(minute - minute % 60)][fate] += 1
     return {
         "hours": [_hour_json(hour, hours[hour]) for hour in sorted(hours)],

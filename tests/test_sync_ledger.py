@@ -17,6 +17,21 @@ NOW = START + 11 * MINUTE
 """The update of the minute that closes at START + 9 min is the last that is due."""
 
 
+MEMBERS = [{"event_type": "MFE_UPDATE", "trade_id": name, "be_mfe": 1, "no_be_mfe": 1} for name in ("S", "T")]
+OTHERS = [
+    '{"event_type": "HEARTBEAT", "signal_count": 1}',
+    "no alert of ours",
+    '{"event_type": "BE_TRIGGERED", "trade_id": "T"}',
+    json.dumps(MEMBERS[0]),
+    json.dumps({"event_type": "MFE_UPDATE_BATCH", "signals": MEMBERS[:1]}),
+    json.dumps({"event_type": "EVENT_BATCH", "events": [*MEMBERS[:1], {"event_type": "EXIT_SL"}]}),
+    json.dumps(MEMBERS[1]),
+    json.dumps({"event_type": "MFE_UPDATE_BATCH", "signals": MEMBERS}),
+    json.dumps({"event_type": "EVENT_BATCH", "events": MEMBERS}),
+]
+"""What may come twice within a minute; only the last three tell of trade T how far it went."""
+
+
 def update(number: int, *, late_by: int = 1) -> Alert:
     """The update of the minute that closes so many minutes after START."""
     body = {"schema_version": "1.0.0", "event_type": "MFE_UPDATE", "trade_id": "T", "be_mfe": number / 10,
@@ -43,6 +58,17 @@ def test_each_expected_minute_has_the_fate_that_is_its_own(db: Database) -> None
     assert {fate: found[fate] for fate, _ in FATES} == dict.fromkeys((fate for fate, _ in FATES), 1)
     assert (found["expected"], found["closed"]) == (len(FATES), 0)
     assert [bar["fate"] for bar in ledger_bars(found)] == [fate for fate, _ in FATES]
+
+
+def test_only_another_update_of_the_same_trade_makes_a_minute_repeated(db: Database) -> None:
+    add(db, event("T", Kind.ENTRY))
+    deliver(db, [update(number) for number in range(1, 10)])
+    for minute, body in enumerate(OTHERS, start=1):
+        at = START + minute * MINUTE + timedelta(seconds=2)
+        deliver(db, [alert(at, body), alert(at + timedelta(seconds=3), body)])
+    with db.transaction() as cur:
+        found = ledger_of(cur, NOW)
+    assert (found["delivered"], found["repeated"], found["expected"]) == (6, 3, 9)
 
 
 def test_the_minute_in_which_the_window_begins_is_counted_whole(db: Database) -> None:

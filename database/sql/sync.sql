@@ -238,12 +238,6 @@ ORDER BY method, gap_minutes, measured_at DESC;
 -- What became of the update of each minute (since 1970) of the trades: by its best source, and how it came.
 SELECT stream, trade_id, extract(epoch FROM slot)::bigint / 60 AS minute,
        CASE WHEN best > 2 THEN 'healed' WHEN best = 2 THEN 'imported' WHEN is_late THEN 'late' WHEN is_mended THEN 'mended'
-            WHEN EXISTS (SELECT FROM telemetry_automated_signals_log again
-                         WHERE again.stream = told.stream AND again.source = 'webhook'
-                           AND (again.duplicate_of IS NOT NULL OR again.status IN ('duplicate', 'merged'))
-                           AND again.received_at >= told.slot + interval '50 seconds'
-                           AND again.received_at < told.slot + interval '110 seconds'
-                           AND coalesce(again.fused_event ->> 'trade_id', told.trade_id) = told.trade_id) THEN 'repeated'
             ELSE 'delivered' END AS fate
 FROM (SELECT a.stream, a.trade_id, a.slot, min(a.source_rank) AS best, bool_or(log.repair IS NOT NULL) AS is_mended,
              bool_or(a.source_rank = 1 AND a.received_at - a.slot > interval '80 seconds') AS is_late
@@ -252,6 +246,16 @@ FROM (SELECT a.stream, a.trade_id, a.slot, min(a.source_rank) AS best, bool_or(l
       WHERE a.event_type = 'MFE_UPDATE' AND a.revoked_at IS NULL AND a.slot >= %(since)s AND a.received_at >= %(since)s
         AND (%(stream)s::text IS NULL OR a.stream = %(stream)s)
       GROUP BY a.stream, a.trade_id, a.slot) AS told;
+
+-- name: ledger_repeated
+-- Minutes (since 1970) of whose updates more came than the first: alone, or as members of a batch.
+SELECT DISTINCT stream, update #>> '{}' AS trade_id,
+       extract(epoch FROM date_trunc('minute', received_at - interval '50 seconds'))::bigint / 60 AS minute
+FROM telemetry_automated_signals_log
+CROSS JOIN LATERAL jsonb_path_query(
+    fused_event, 'strict $.**{0 to 2} ? (@.event_type == "MFE_UPDATE" && exists (@.trade_id)).trade_id') AS update
+WHERE source = 'webhook' AND received_at >= %(since)s AND (%(stream)s::text IS NULL OR stream = %(stream)s)
+  AND (duplicate_of IS NOT NULL OR status IN ('duplicate', 'merged')) AND status <> 'quarantined';
 
 -- name: ledger_rejected
 -- Minutes (since 1970) of whose updates something came that was not understood.
