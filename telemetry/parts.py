@@ -25,6 +25,7 @@ from telemetry.writer import Writer
 log = logging.getLogger(__name__)
 
 IN_FLIGHT_SECONDS = 3.0  # a younger alert is simply being stored
+STOP_SECONDS = 5.0  # half of what the parts of a process have to end, so that the journal is closed in any case
 REHEARSE_EVERY = 50
 """Under test, one alert in so many is answered from the journal alone, so that this way stays in use."""
 
@@ -52,9 +53,10 @@ class Telemetry:
         self.intake.start()
 
     def stop(self) -> None:
-        """Store what waits, for at most five seconds; the rest stays on disk for the next start."""
-        self.intake.stop()
-        self.writer.stop()
+        """Store what waits, for at most STOP_SECONDS in all; the rest stays on disk for the next start."""
+        deadline = self.clock.monotonic() + STOP_SECONDS
+        self.intake.stop(STOP_SECONDS)
+        self.writer.stop(max(0.0, deadline - self.clock.monotonic()))
         self.journal.close()
 
     def settle(self) -> None:

@@ -12,8 +12,12 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime
+from unittest.mock import Mock
 
+from core.clock import ManualClock
 from database.engine import Database
+from telemetry.parts import Telemetry
 from tests.support_service import ROOT, Service, send, service
 from web.serving.server import stop_together
 
@@ -169,6 +173,24 @@ def test_a_part_that_does_not_end_is_named_and_holds_up_no_other() -> None:
     assert time.monotonic() - started < 5
     may_end.set()
     assert stop_together(Part(may_end), Quick(may_end), seconds=10) == []
+
+
+def test_intake_and_writer_share_five_seconds_to_end_so_that_the_journal_is_closed_too() -> None:
+    clock = ManualClock(datetime(2025, 12, 10, tzinfo=UTC))
+    given: dict[str, float] = {}
+
+    def takes(name: str, wanted: float) -> Mock:
+        def stop(seconds: float) -> None:
+            given[name] = seconds
+            clock.sleep(min(wanted, seconds))
+
+        return Mock(stop=stop)
+
+    journal = Mock()
+    parts = dict.fromkeys(("settings", "db", "door"), Mock())
+    Telemetry(**parts, clock=clock, journal=journal, writer=takes("writer", 9), intake=takes("intake", 4)).stop()
+    assert given == {"intake": 5.0, "writer": 1.0}
+    journal.close.assert_called_once()
 
 
 def test_a_thread_at_work_does_not_hold_the_end_up() -> None:
