@@ -29,6 +29,7 @@ from core.clock import Clock
 from core.errors import TryAgainError
 
 CONNECT_SECONDS = 10.0
+SEND_SECONDS = 10.0
 LIBRARY_LOGGER = "SignalRCoreClient"
 PONG, PING, CLOSE = 0xA, 0x9, 0x8
 INVOCATION, COMPLETION, CLOSING = 1, 3, 7
@@ -71,9 +72,10 @@ class _Socket(WebSocketClient):  # type: ignore[misc]
             self._stream.close()
             self.end()
             raise
-        # A quiet hub may say nothing for longer than it takes to connect: from here on only sending is limited in time.
+        # A quiet hub may say nothing for longer than it takes to connect: from here on only sending is limited in time,
+        # by the kernel, because a TLS socket would begin again each time SO_SNDTIMEO wakes it.
         self.sock.settimeout(None)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(CONNECT_SECONDS), 0))
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SEND_SECONDS * 1000))
         self.running = True
         self.recv_thread = threading.Thread(target=self.run, name=self.thread_name, daemon=True)
         self.recv_thread.start()

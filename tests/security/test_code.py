@@ -9,7 +9,6 @@ import ast
 import re
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from core.clock import SystemClock
 from core.errors import TryAgainError
 from ingestion.gateway.client import GatewayClient
 from operations.alarms.messenger import Messenger
-from tests.support_needs import missing
+from tests import support_needs
 from tests.test_architecture import ROOT, SOURCES, imports_of
 
 SERVICE = {name: tree for name, tree in SOURCES.items() if not name.startswith("simulator/")}
@@ -140,40 +139,7 @@ def test_passwords_are_typed_unseen_and_may_be_pasted() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that nobody has signed, and its key."""
-    folder = tmp_path_factory.mktemp("certificate")
-    key, made = folder / "key.pem", folder / "certificate.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    try:
-        subprocess.run(
-            [
-                *command,
-                "-subj",
-                "/CN=127.0.0.1",
-                "-addext",
-                "subjectAltName=IP:127.0.0.1",
-                "-keyout",
-                key,
-                "-out",
-                made,
-            ],
-            check=True,
-            capture_output=True,
-        )
-    except FileNotFoundError:
-        missing("needs openssl")
-    return made, key
+    return support_needs.certificate(tmp_path_factory.mktemp("certificate"))
 
 
 @contextmanager
