@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.feed.hub import _Socket
+from ingestion.feed.hub import MAX_RECORD, _Socket
 from tests.support_needs import certificate
 
 ENOUGH = 32
@@ -81,3 +82,28 @@ def test_a_hub_that_reads_no_more_ends_the_connection(
         found.end()
         thread.join(30)
     assert is_failed
+
+
+def frame(length: int, *, is_last: bool) -> bytes:
+    """The head of a frame of text."""
+    return bytes([0x80 * is_last | 0x1, 127]) + struct.pack(">Q", length)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [frame(MAX_RECORD + 1, is_last=True), 5 * (frame(MAX_RECORD // 4, is_last=False) + bytes(MAX_RECORD // 4))],
+    ids=["one frame", "many frames"],
+)
+def test_a_hub_that_says_more_than_a_record_ends_the_connection_and_is_not_waited_for(sent: bytes) -> None:
+    done, ended = threading.Event(), threading.Event()
+
+    def talk(found: socket.socket) -> None:
+        found.sendall(sent)
+        done.wait(30)
+
+    with hub(None, talk) as port:
+        found = connected(port, None, on_close=ended.set)
+        is_ended = ended.wait(5)
+        found.end()
+        done.set()
+    assert is_ended

@@ -110,25 +110,32 @@ class _Socket(WebSocketClient):  # type: ignore[misc]
 
     def _recv_frame(self) -> Any:
         parts: list[bytes] = []
+        left = MAX_RECORD
         while True:
-            fin, opcode, data = self._read_one_frame()
+            fin, opcode, data = self._read_one_frame(left)
             if opcode == CLOSE:
                 raise SocketClosedError
             if opcode == PING:
                 self.send(data, opcode=PONG)
             elif opcode != PONG:
                 parts.append(data)
+                left -= len(data)
                 if fin:
                     return self.prepare_data(b"".join(parts))
 
-    def _read_one_frame(self) -> tuple[bool, int, bytes]:
-        """As the library's, without writing each frame into a log text; a read may take long, silence is watched."""
+    def _read_one_frame(self, longest: int = MAX_RECORD) -> tuple[bool, int, bytes]:
+        """As the library's, without writing each frame into a log text; a read may take long, silence is watched.
+
+        SocketClosedError for a frame that says it is longer than `longest`: memory is not laid out on the hub's word.
+        """
         first, second = self._recv_exactly(2)
         length = second & 0x7F
         if length == 126:
             (length,) = struct.unpack(">H", self._recv_exactly(2))
         elif length == 127:
             (length,) = struct.unpack(">Q", self._recv_exactly(8))
+        if length > longest:
+            raise SocketClosedError
         return bool(first & 0x80), first & 0x0F, self._recv_exactly(length)
 
     def _recv_exactly(self, n: int) -> bytes:
