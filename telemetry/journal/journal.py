@@ -1,9 +1,9 @@
 """The journal: every delivery is durable on this disk before anything else is tried with it.
 
-Many threads append; one writer thread stores the records in the database, says so with `mark_stored`, and takes what
-was never confirmed (an outage, a restart) from `backlog`. A process appends to one segment of its own, whose lock it
-holds for as long as the file exists; a segment nobody holds is an orphan, and any process may adopt it. A segment goes
-only when every receipt in it is confirmed to be in the database.
+The intake's thread appends for all that wait, though any thread may; the writer's stores the records in the database,
+says so with `mark_stored`, and takes what was never confirmed (an outage, a restart) from `backlog`. A process appends to
+one segment of its own, whose lock it holds for as long as the file exists; a segment nobody holds is an orphan, and any
+process may adopt it. A segment goes only when every receipt in it is confirmed to be in the database.
 """
 
 from __future__ import annotations
