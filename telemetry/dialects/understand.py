@@ -41,7 +41,7 @@ def understand(
 ) -> Understanding:
     """Conclude what one delivery says. Never fails: what cannot be understood comes back with its errors.
 
-    Without `is_logged` it goes faster, for those who want the events alone: `fused` is empty.
+    Without `is_logged` it goes faster, for those who want the events alone: `fused` holds nothing to rely on.
     """
     try:
         parsed = parse_body(body)
