@@ -1,4 +1,4 @@
-"""Market records: ticks, timeframes, bars, and which span of time a bar covers.
+"""Market records: ticks, timeframes, bars, which span of time a bar covers, and minutes as numbers.
 
 Bars are half-open [opens_at, ends_at) and labelled by `starts_at`: seconds, minutes and single hours lie on the UTC grid,
 longer hours begin at the session's open and are cut at its close, a day is the sessions of one trade date and labelled
@@ -8,6 +8,7 @@ by that date at 00:00 UTC, a week by its Monday, a month by its first day.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -20,6 +21,7 @@ from core.trading_calendar import TradingCalendar, TradingSession
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
+_MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 
 
@@ -182,6 +184,22 @@ def microseconds(instant: datetime) -> int:
 def from_microseconds(value: int) -> datetime:
     """Microseconds since 1970 as an instant in UTC."""
     return EPOCH + timedelta(microseconds=value)
+
+
+def minute_of(instant: datetime) -> int:
+    """The minute since 1970 that contains an instant."""
+    return (instant - EPOCH) // _MINUTE
+
+
+def instant_of(minute: int) -> datetime:
+    """The open of a minute."""
+    return EPOCH + minute * _MINUTE
+
+
+def open_minutes(start: int, end: int, calendar: TradingCalendar) -> Iterator[int]:
+    """The minutes in [start, end) in which the market is open, in order."""
+    for session in calendar.sessions_between(instant_of(start), instant_of(max(start, end))):
+        yield from range(max(start, minute_of(session.opens_at)), min(end, minute_of(session.closes_at)))
 
 
 def _hours(instant: datetime, length: timedelta, calendar: TradingCalendar) -> Bucket:

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from core.lifecycle import BAR, Kind
+from core.records import EPOCH, instant_of
 from core.settings import Settings
 from core.trading_calendar import TradingCalendar, cme_equity_calendar
 from database import repairs as store
@@ -24,7 +25,7 @@ from database.states import Key
 from hybrid_sync.gaps import Judgement, Proof, judge, last_due
 from hybrid_sync.healing import repairs
 from hybrid_sync.healing.evidence import FOLLOWED_FOR, Mapped, Shelf, follow
-from hybrid_sync.healing.excursions import Walk, instant_of
+from hybrid_sync.healing.excursions import Walk
 from hybrid_sync.healing.repairs import Confidence, Plan
 
 TIERS: Final = (0, 1, 2, 3, 4)
@@ -33,7 +34,6 @@ WINDOW: Final = timedelta(hours=24)
 SLACK: Final = timedelta(minutes=15)
 """A state saved by a long transaction carries the time of its begin: so far back a scan looks again."""
 
-EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Gap = tuple[str, str, str]
 
@@ -137,9 +137,9 @@ def run_cycle(
     with db.transaction() as cur:
         scanned_until = sync.server_time(cur)
         last = None if is_all else sync.last_scan(cur)
-        since = EVER if last is None else last - SLACK
+        since = EPOCH if last is None else last - SLACK
         keys = sync.list_candidates(cur, since=since, mendable_since=now - FOLLOWED_FOR)
-        rules = _rules(cur, settings, now, tiers, actor=actor, since=EVER if is_all else now - FOLLOWED_FOR)
+        rules = _rules(cur, settings, now, tiers, actor=actor, since=EPOCH if is_all else now - FOLLOWED_FOR)
         cycle_id = sync.start_cycle(cur, now=now, actor=actor, tiers=tiers)
     found: list[Finding] = []
     for chunk in _chunks(keys):

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from core.records import instant_of, minute_of, open_minutes
 from core.trading_calendar import cme_equity_calendar
 from database import sync
 from database.engine import Cursor
 from database.sync import Ledger
 from hybrid_sync.cycle import WINDOW
 from hybrid_sync.gaps import last_due
-from hybrid_sync.healing.excursions import instant_of, minute_of, open_minutes
 
 FATES: Final = (
     ("delivered", "delivered"),

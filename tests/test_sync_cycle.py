@@ -16,12 +16,12 @@ import pytest
 from automated_signals_state import derive, fold, state_hash
 from core.errors import NotFoundError
 from core.lifecycle import Kind, LifecycleEvent, Source, mfe_slot
+from core.records import instant_of, minute_of, open_minutes
 from core.trading_calendar import cme_equity_calendar
 from database import repairs, states
 from database.engine import Database
 from database.events import append_events
 from hybrid_sync.cycle import CycleReport, run_cycle
-from hybrid_sync.healing.excursions import instant_of, minute_of, open_minutes
 from telemetry.history.rebuild import rebuild
 from tests.support_signals import START as NINE_THIRTY_ONE
 from tests.support_signals import add, event, mfe

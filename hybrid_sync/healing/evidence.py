@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from core.lifecycle import BAR
+from core.records import instant_of, minute_of, open_minutes
 from core.trading_calendar import TradingCalendar
 from database import repairs as store
 from database.engine import Cursor
@@ -24,9 +25,6 @@ from hybrid_sync.healing.excursions import (
     Range,
     Reached,
     Walk,
-    instant_of,
-    minute_of,
-    open_minutes,
     walk,
 )
 from hybrid_sync.healing.repairs import TRADING

@@ -10,15 +10,10 @@ certain either way is concluded, and the minute is reported as ambiguous with it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from core.records import EPOCH
-from core.trading_calendar import TradingCalendar
-
-_MINUTE: Final = timedelta(minutes=1)
 _SLACK: Final = 1e-9  # of the price: prices are multiples of a tick, so this only absorbs binary fractions
 
 
@@ -88,22 +83,6 @@ class Walk:
     complete_until: int = 0
     missing: int = 0
     is_contradicted: bool = False
-
-
-def minute_of(instant: datetime) -> int:
-    """The minute that contains an instant."""
-    return (instant - EPOCH) // _MINUTE
-
-
-def instant_of(minute: int) -> datetime:
-    """The open of a minute."""
-    return EPOCH + minute * _MINUTE
-
-
-def open_minutes(start: int, end: int, calendar: TradingCalendar) -> Iterator[int]:
-    """The minutes in [start, end) in which the market is open, in order."""
-    for session in calendar.sessions_between(instant_of(start), instant_of(max(start, end))):
-        yield from range(max(start, minute_of(session.opens_at)), min(end, minute_of(session.closes_at)))
 
 
 def walk(

@@ -16,8 +16,9 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from core.lifecycle import Kind, LifecycleEvent, Source
+from core.records import instant_of
 from database.json_text import decimals_to_json
-from hybrid_sync.healing.excursions import Reached, Walk, instant_of
+from hybrid_sync.healing.excursions import Reached, Walk
 
 NEW_IDS_SINCE: Final = datetime(2025, 12, 1, 20, 38, tzinfo=UTC)
 """From then on an id names the signal's candle in New York time."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from core.jobs import Job, Report
+from core.records import minute_of, open_minutes
 from core.trading_calendar import cme_equity_calendar
 from database import bars, paths, repairs
 from database.engine import Cursor, Database
@@ -23,7 +24,6 @@ RETRY = timedelta(hours=6)
 LONGEST = timedelta(days=14)
 MINUTE = timedelta(minutes=1)
 TOLERANCE = 1  # minutes between the exit that was told and the bar that touches the stop
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def follow_trades(db: Database, now: datetime) -> Report:
@@ -55,26 +55,19 @@ def _path(cur: Cursor, trade: Any, contracts: Sequence[Any]) -> tuple[str | None
     if _has_hole(cur, contract, ranges, start, trade.exit_at):
         return contract, "holes in the bars"
     path = follow(float(trade.entry_price), float(trade.stop_loss), ranges, [float(at) for at in TRIGGERS])
-    if path.stopped_at is None or path.stopped_at < _minute(trade.exit_at) - TOLERANCE:
+    if path.stopped_at is None or path.stopped_at < minute_of(trade.exit_at) - TOLERANCE:
         return contract, "bars contradict the exit"
     return contract, path
 
 
 def _has_hole(cur: Cursor, contract: str, ranges: Sequence[Range], start: datetime, end: datetime) -> bool:
     """Whether an open-market minute in [start, end) has no bar although something may have been traded in it."""
-    missing = set(_open_minutes(start, end)) - {bar.minute for bar in ranges}
+    missing = set(open_minutes(minute_of(start), minute_of(end), cme_equity_calendar())) - {
+        bar.minute for bar in ranges
+    }
     for span in repairs.list_quiet_spans(cur, contract, start, end) if missing else []:
-        missing -= set(range(_minute(span.starts_at), _minute(span.ends_at)))
+        missing -= set(range(minute_of(span.starts_at), minute_of(span.ends_at)))
     return bool(missing)
-
-
-def _open_minutes(start: datetime, end: datetime) -> Iterator[int]:
-    for session in cme_equity_calendar().sessions_between(start, max(start, end)):
-        yield from range(_minute(max(start, session.opens_at)), _minute(min(end, session.closes_at)))
-
-
-def _minute(instant: datetime) -> int:
-    return (instant - _EPOCH) // MINUTE
 
 
 def _row(trade: Any, contract: str | None, found: Path | str) -> dict[str, Any]:
