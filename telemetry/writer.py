@@ -20,10 +20,9 @@ from uuid import UUID
 import psycopg2
 
 from core.clock import Clock
-from core.errors import DatabaseUnavailableError
 from database import deliveries
 from database.deliveries import StoredDelivery
-from database.engine import Connection, Cursor, Database
+from database.engine import DATABASE_ERRORS, Connection, Cursor, Database
 from telemetry.journal import crash_points
 from telemetry.journal.journal import Journal
 from telemetry.journal.record import Record
@@ -42,7 +41,6 @@ IN_FLIGHT_SECONDS = 2.0  # what is younger may still be on its way from its own 
 CARE_SECONDS = 1.0
 ADOPT_SECONDS = 60.0
 CONNECT_TIMEOUT_SECONDS = 2
-FAILED = (psycopg2.Error, DatabaseUnavailableError)
 REFUSED = (psycopg2.DataError, psycopg2.IntegrityError)
 
 Project = Callable[[Cursor, Sequence[Prepared], dict[UUID, StoredDelivery]], dict[UUID, StoredDelivery]]
@@ -136,7 +134,7 @@ class Writer:
         if not self.is_broken:
             try:
                 self._journal.remove_confirmed(self._confirm)
-            except FAILED as error:
+            except DATABASE_ERRORS as error:
                 log.info("journal_not_cleared", extra={"reason": type(error).__name__})
         self._disconnect()
 
@@ -165,7 +163,7 @@ class Writer:
         stored: dict[UUID, StoredDelivery] = {}
         try:
             stored = self._store([item.prepared for item in items if item.prepared], LIVE_BUDGET_SECONDS)
-        except FAILED as error:
+        except DATABASE_ERRORS as error:
             self._fail(error)
         finally:
             for item in items:
@@ -248,7 +246,7 @@ class Writer:
                 self._connected().rollback()
                 self._busy_until = None
                 self._mend()
-        except FAILED as error:
+        except DATABASE_ERRORS as error:
             self._busy_until = None
             self._fail(error)
 
@@ -264,7 +262,7 @@ class Writer:
                 self._journal.adopt_orphans()
             self._drain(min_age_seconds=LIVE_BUDGET_SECONDS)
             self._journal.remove_confirmed(self._confirm)
-        except FAILED as error:
+        except DATABASE_ERRORS as error:
             self._fail(error)
 
     def _drain(self, *, min_age_seconds: float = 0.0) -> bool:
