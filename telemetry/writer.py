@@ -260,7 +260,7 @@ class Writer:
             if now >= self._adopt_at:
                 self._adopt_at = now + ADOPT_SECONDS
                 self._journal.adopt_orphans()
-            self._drain(min_age_seconds=LIVE_BUDGET_SECONDS)
+            self._drain(min_age_seconds=IN_FLIGHT_SECONDS)
             self._journal.remove_confirmed(self._confirm)
         except DATABASE_ERRORS as error:
             self._fail(error)
