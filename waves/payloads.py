@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from database.storable import MAX_ID
+
 
 def _in_utc(instant: datetime) -> datetime:
     if not 2000 <= instant.year <= 2100:
@@ -27,7 +29,7 @@ class ExchangePath(BaseModel):
 class OverridePath(BaseModel):
     """One override."""
 
-    override_id: int = Field(..., ge=1, le=2**63 - 1)
+    override_id: int = Field(..., ge=1, le=MAX_ID)
 
 
 class WavePath(BaseModel):
