@@ -9,7 +9,7 @@ from flask_login import current_user
 from flask_openapi3 import APIBlueprint, Tag
 
 from database import repairs, sync
-from database.storable import MAX_ID, without_nul
+from database.storable import id_or_none, without_nul
 from hybrid_sync import payloads as answers
 from hybrid_sync import presenting
 from hybrid_sync.cli import COMMANDS, parts
@@ -114,9 +114,7 @@ def sync_page() -> str:
     """Score and trend, gaps by type and age, the ledger of minutes, calibration, the audit log."""
     now = parts().clock.now()
     chosen = _chosen()
-    before_id = request.args.get("before_id", type=int)
-    if before_id is not None and not 0 < before_id <= MAX_ID:
-        before_id = None
+    before_id = id_or_none(request.args.get("before_id", type=int))
     with parts().db.transaction() as cur:
         found = presenting.status_of(cur, now)
         trend, ledger = presenting.trend_of(cur, now), ledger_of(cur, now)

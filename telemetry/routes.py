@@ -25,7 +25,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from core.errors import InvalidInputError, NotFoundError, TooLargeError, TryAgainError
 from database import deliveries
 from database.engine import Cursor
-from database.storable import MAX_ID, without_nul
+from database.storable import id_or_none, without_nul
 from telemetry import measures, presenting
 from telemetry import payloads as answers
 from telemetry.backfill import backfill_telemetry_from_automated_signals
@@ -234,7 +234,9 @@ def telemetry_page() -> ResponseReturnValue:
     if receipt := request.args.get("receipt"):
         return _page_of_receipt(receipt)
     chosen = {name: without_nul(request.args.get(name, "")) or None for name in ("status", "dialect")}
-    before_id, after_id, delivery_id = (_id_argument(name) for name in ("before_id", "after_id", "delivery"))
+    before_id, after_id, delivery_id = (
+        id_or_none(request.args.get(name, type=int)) for name in ("before_id", "after_id", "delivery")
+    )
     with parts().db.transaction() as cur:
         rows = deliveries.list_deliveries(cur, limit=PAGE_SIZE + 1, before_id=before_id, after_id=after_id, **chosen)
         shown = rows[:PAGE_SIZE]
@@ -269,12 +271,6 @@ def _newer_page(cur: Cursor, first_id: int, chosen: dict[str, str | None]) -> in
     if newest is None:
         return None
     return newest + 1 if total == PAGE_SIZE else 0
-
-
-def _id_argument(name: str) -> int | None:
-    """An id of the query string; what is none, or too large to be one, counts as absent."""
-    value = request.args.get(name, type=int)
-    return value if value is not None and 0 <= value < MAX_ID else None
 
 
 pages.register_blueprint(connect)

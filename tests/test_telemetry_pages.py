@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from database import deliveries, tokens
 from database.engine import Database
+from database.storable import MAX_ID, id_or_none
 from telemetry import presenting
 from telemetry.dialects import fields
 from tests.support_deliveries import deliver
@@ -62,6 +63,17 @@ def test_paging_older_and_newer_meets_every_delivery_once(
             path = html.unescape(link[1]) if link else ""
         assert sorted(set(seen)) == stored
         assert rel == "prev" or len(seen) == len(stored)
+
+
+@pytest.mark.parametrize("number", [0, -1, MAX_ID + 1])
+def test_a_number_that_can_be_no_id_counts_as_absent(reader: FlaskClient, db: Database, number: int) -> None:
+    (delivery,) = deliver(db, ENTRY)
+    assert id_or_none(number) is None
+    assert ids(get(reader, f"{LOG}?before_id={number}&delivery={number}")) == [delivery]
+
+
+def test_the_first_and_the_last_id_are_ids() -> None:
+    assert [id_or_none(number) for number in (None, 1, MAX_ID)] == [None, 1, MAX_ID]
 
 
 @pytest.mark.parametrize("query", ["before_id=x", "delivery=-1", f"before_id={10**30}", "status=%00", "dialect=%27"])

@@ -11,7 +11,7 @@ from flask_login import current_user
 from core.errors import SignalbookError
 from database import operator_actions
 from database.operator_actions import Action
-from database.storable import MAX_ID, without_nul
+from database.storable import id_or_none, without_nul
 from web.policy import SAFE_METHODS
 from web.services import services
 
@@ -29,8 +29,7 @@ LONGEST = 200
 @audit.get("/audit")
 def page() -> str:
     """What was done, newest first."""
-    before_id = request.args.get("before_id", type=int)
-    before_id = before_id if before_id is not None and 0 < before_id <= MAX_ID else None
+    before_id = id_or_none(request.args.get("before_id", type=int))
     with services().db.transaction() as cur:
         rows = operator_actions.list_actions(cur, limit=PAGE_SIZE + 1, before_id=before_id)
     shown = rows[:PAGE_SIZE]
