@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from database.deliveries import TEST_CONTENT_TYPE
 from database.engine import Cursor
 from database.json_text import to_json
 from database.queries import queries
@@ -62,7 +63,7 @@ def list_notices(cur: Cursor, limit: int) -> list[Any]:
 
 def listen_to_streams(cur: Cursor, now: datetime) -> list[Any]:
     """(stream, last_at, fires, trades) of every stream that has been heard and may still be."""
-    cur.execute(SQL.listen_to_streams, {"now": now})
+    cur.execute(SQL.listen_to_streams, {"now": now, "test": TEST_CONTENT_TYPE})
     return cur.fetchall()
 
 

@@ -22,9 +22,9 @@ from core.lifecycle import Kind
 from core.sessions import SESSIONS
 from core.trading_calendar import cme_equity_calendar
 from database import states
+from database.deliveries import TEST_CONTENT_TYPE
 from database.engine import Database
 from database.states import Order, Place, Selection
-from telemetry.kit.routes import TEST_CONTENT_TYPE
 from tests.support_deliveries import deliver
 from tests.support_http import csrf_token, get, listed, words
 from tests.support_signals import START, add, event, measure, mfe

@@ -49,7 +49,7 @@ FROM (SELECT DISTINCT stream FROM webhook_tokens
 CROSS JOIN LATERAL (
     SELECT received_at FROM telemetry_automated_signals_log AS log
     WHERE log.stream = wanted.stream AND log.source = 'webhook' AND log.received_at <= %(now)s
-      AND log.content_type IS DISTINCT FROM 'application/json; signalbook=test'
+      AND log.content_type IS DISTINCT FROM %(test)s
     ORDER BY received_at DESC, id DESC LIMIT 1) AS heard
 CROSS JOIN LATERAL (
     SELECT count(*) AS fires FROM telemetry_automated_signals_log AS log

@@ -88,7 +88,7 @@ ORDER BY received_at DESC, id DESC;
 -- The newest delivery of a stream, for "last alert". What the test button of /connect sends proves nothing of TradingView.
 SELECT id, received_at, stored_at, status, dialect
 FROM telemetry_automated_signals_log
-WHERE stream = %(stream)s AND source = 'webhook' AND content_type IS DISTINCT FROM 'application/json; signalbook=test'
+WHERE stream = %(stream)s AND source = 'webhook' AND content_type IS DISTINCT FROM %(test)s
 ORDER BY received_at DESC, id DESC
 LIMIT 1;
 
@@ -96,7 +96,7 @@ LIMIT 1;
 -- How many alerts of each stream came since an instant; the same bytes sent again are one alert, a test is none.
 SELECT stream, count(*) AS fires FROM telemetry_automated_signals_log
 WHERE stream = ANY(%(streams)s) AND source = 'webhook' AND duplicate_of IS NULL AND received_at > %(since)s
-  AND content_type IS DISTINCT FROM 'application/json; signalbook=test'
+  AND content_type IS DISTINCT FROM %(test)s
 GROUP BY stream;
 
 -- name: first_delivery_since
@@ -104,7 +104,7 @@ GROUP BY stream;
 SELECT id, received_at, stored_at, status, dialect
 FROM telemetry_automated_signals_log
 WHERE stream = %(stream)s AND source = 'webhook' AND received_at >= %(since)s
-  AND content_type IS DISTINCT FROM 'application/json; signalbook=test'
+  AND content_type IS DISTINCT FROM %(test)s
 ORDER BY received_at, id
 LIMIT 1;
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 OVERLAP = timedelta(hours=24)
 SENDER = "signalbook_sender.pine"
-TEST_CONTENT_TYPE = "application/json; signalbook=test"
-"""By this the log tells a test from an alert; the queries behind "has TradingView been heard?" leave it out."""
 OPEN_TRADES = (6, 22, 40)
 
 connect = Blueprint("connect", __name__)
@@ -76,7 +74,7 @@ def send_test() -> Response:
         json.dumps(sample).encode(),
         stream=stream,
         token=token,
-        content_type=TEST_CONTENT_TYPE,
+        content_type=deliveries.TEST_CONTENT_TYPE,
         source_ip=request.remote_addr or "",
     )
     tested = answer.body | {"stream": stream, "milliseconds": (time.perf_counter() - started) * 1000}
