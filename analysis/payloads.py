@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from database.analysis import Choice
+from database.payloads import Answer, Part
 from database.storable import NO_NUL
 
 MAX_ROWS = 1_000
@@ -94,19 +95,7 @@ class PageQuery(BaseModel):
         return {name: value for name, value in told.items() if value}
 
 
-class AnalysisPart(BaseModel):
-    """A part of an answer."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class AnalysisAnswer(AnalysisPart):
-    """Every answer that is no problem document."""
-
-    success: Literal[True]
-
-
-class DetectedRecord(AnalysisPart):
+class DetectedRecord(Part):
     """A detected signal; `price` in points, instants in UTC."""
 
     id: int
@@ -124,7 +113,7 @@ class DetectedRecord(AnalysisPart):
     revision: int
 
 
-class DetectedAnswer(AnalysisAnswer):
+class DetectedAnswer(Answer):
     """A page of detected signals."""
 
     signals: list[DetectedRecord]
@@ -132,7 +121,7 @@ class DetectedAnswer(AnalysisAnswer):
     next_cursor: str | None
 
 
-class PrimarySignal(AnalysisPart):
+class PrimarySignal(Part):
     """The signal that a decision is about."""
 
     signal_id: int | None
@@ -159,7 +148,7 @@ class CoordinatedRecord(BaseModel):
     filters: dict[str, str | None] = {}
 
 
-class CoordinatedAnswer(AnalysisAnswer):
+class CoordinatedAnswer(Answer):
     """A page of coordinated signals."""
 
     coordinated: list[CoordinatedRecord]
@@ -167,7 +156,7 @@ class CoordinatedAnswer(AnalysisAnswer):
     next_cursor: str | None
 
 
-class SeriesState(AnalysisPart):
+class SeriesState(Part):
     """How far an analyzer has got with a series, and what holds there."""
 
     analyzer_id: str
@@ -179,7 +168,7 @@ class SeriesState(AnalysisPart):
     since: datetime | None
 
 
-class TrendState(AnalysisPart):
+class TrendState(Part):
     """The trend of a timeframe at the instant that was asked for."""
 
     timeframe: str
@@ -188,7 +177,7 @@ class TrendState(AnalysisPart):
     bar_timestamp: datetime | None
 
 
-class LastDecision(AnalysisPart):
+class LastDecision(Part):
     """The last coordinated signal of a contract."""
 
     contract_id: str
@@ -200,7 +189,7 @@ class LastDecision(AnalysisPart):
     score: float
 
 
-class StateAnswer(AnalysisAnswer):
+class StateAnswer(Answer):
     """What holds."""
 
     at: datetime

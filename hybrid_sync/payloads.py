@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from database.payloads import Answer, Part
 from database.storable import MAX_ID, NO_NUL
 from hybrid_sync.gaps import GAP_TYPES
 
@@ -77,19 +78,7 @@ class RevokeBody(BaseModel):
     )
 
 
-class SyncPart(BaseModel):
-    """A part of an answer."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class SyncAnswer(SyncPart):
-    """Every answer that is no problem document."""
-
-    success: Literal[True]
-
-
-class GapCount(SyncPart):
+class GapCount(Part):
     """Open gaps of one type by age."""
 
     total: int
@@ -100,7 +89,7 @@ class GapCount(SyncPart):
     older: int
 
 
-class CycleRecord(SyncPart):
+class CycleRecord(Part):
     """A finished cycle."""
 
     id: int
@@ -112,7 +101,7 @@ class CycleRecord(SyncPart):
     health_after: int | None
 
 
-class OutageRecord(SyncPart):
+class OutageRecord(Part):
     """A silence of a stream, or a limit that was near."""
 
     stream: str
@@ -125,7 +114,7 @@ class OutageRecord(SyncPart):
     open_minutes: float
 
 
-class TrendHour(SyncPart):
+class TrendHour(Part):
     """The system score of one hour."""
 
     hour: datetime
@@ -133,7 +122,7 @@ class TrendHour(SyncPart):
     last: int | None
 
 
-class Fates(SyncPart):
+class Fates(Part):
     """What became of expected minutes; each has one fate."""
 
     expected: int
@@ -162,7 +151,7 @@ class Ledger(Fates):
     deliveries: dict[str, int]
 
 
-class StatusAnswer(SyncAnswer):
+class StatusAnswer(Answer):
     """The gap report."""
 
     severity: Literal["ok", "warning", "critical"]
@@ -183,14 +172,14 @@ class StatusAnswer(SyncAnswer):
     ledger: Ledger
 
 
-class SyncPage(SyncAnswer):
+class SyncPage(Answer):
     """A page of rows."""
 
     count: int
     next_before_id: int | None = Field(description="the before_id of the next page; null on the last")
 
 
-class GapRecord(SyncPart):
+class GapRecord(Part):
     """One gap."""
 
     id: int
@@ -210,7 +199,7 @@ class GapsAnswer(SyncPage):
     gaps: list[GapRecord]
 
 
-class AuditRecord(SyncPart):
+class AuditRecord(Part):
     """One line of the audit log."""
 
     id: int
@@ -236,7 +225,7 @@ class AuditAnswer(SyncPage):
     audit: list[AuditRecord]
 
 
-class CalibrationRecord(SyncPart):
+class CalibrationRecord(Part):
     """How well a method heals gaps of a length."""
 
     method: str
@@ -252,13 +241,13 @@ class CalibrationRecord(SyncPart):
     confidence: float
 
 
-class CalibrationAnswer(SyncAnswer):
+class CalibrationAnswer(Answer):
     """The newest figures of each method."""
 
     calibration: list[CalibrationRecord]
 
 
-class CycleFigures(SyncPart):
+class CycleFigures(Part):
     """What a cycle did."""
 
     scanned: int
@@ -277,13 +266,13 @@ class CycleFigures(SyncPart):
     dry_run: bool
 
 
-class RunAnswer(SyncAnswer):
+class RunAnswer(Answer):
     """The report of the cycle."""
 
     report: CycleFigures
 
 
-class RevokeAnswer(SyncAnswer):
+class RevokeAnswer(Answer):
     """How many repairs were taken back."""
 
     revoked: int

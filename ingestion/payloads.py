@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from database.payloads import Answer, Part
 from database.storable import NO_NUL
 
 MAX_BARS = 5_000
@@ -41,19 +42,7 @@ class FillBody(BaseModel):
     days: int = Field(14, ge=1, le=1_900, description="how far back")
 
 
-class MarketPart(BaseModel):
-    """A part of an answer."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class MarketAnswer(MarketPart):
-    """Every answer that is no problem document."""
-
-    success: Literal[True]
-
-
-class ContractRecord(MarketPart):
+class ContractRecord(Part):
     """A contract that is or was followed."""
 
     id: str
@@ -63,13 +52,13 @@ class ContractRecord(MarketPart):
     is_active: bool
 
 
-class ContractsAnswer(MarketAnswer):
+class ContractsAnswer(Answer):
     """Every contract."""
 
     contracts: list[ContractRecord]
 
 
-class BarColumns(MarketPart):
+class BarColumns(Part):
     """Bars as arrays, oldest first; `time` in Unix seconds of the label."""
 
     time: list[int]
@@ -81,7 +70,7 @@ class BarColumns(MarketPart):
     source: list[str] = Field(description="history, live or import; partial or gap where a bar is not whole")
 
 
-class BarsAnswer(MarketAnswer):
+class BarsAnswer(Answer):
     """Bars, and the one that is forming."""
 
     bars: BarColumns
@@ -89,20 +78,20 @@ class BarsAnswer(MarketAnswer):
     now: float
 
 
-class CoverageHour(MarketPart):
+class CoverageHour(Part):
     """One hour of a series."""
 
     time: int
     state: Literal["closed", "stored", "filled", "partly", "missing"]
 
 
-class CoverageAnswer(MarketAnswer):
+class CoverageAnswer(Answer):
     """A cell an hour."""
 
     hours: list[CoverageHour]
 
 
-class FeedAnswer(MarketAnswer):
+class FeedAnswer(Answer):
     """How the feed is; `figures` are those of the process that has it."""
 
     status: Literal["pass", "warn", "fail", "off"]
@@ -111,7 +100,7 @@ class FeedAnswer(MarketAnswer):
     now: float
 
 
-class FillAnswer(MarketAnswer):
+class FillAnswer(Answer):
     """What the history brought."""
 
     pages: int

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from database.payloads import Answer, Part
 from database.storable import MAX_ID, NO_NUL
 
 DEFAULT_LIMIT = 50
@@ -67,19 +68,7 @@ class ImportQuery(BaseModel):
     )
 
 
-class TelemetryPart(BaseModel):
-    """A part of an answer."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class TelemetryAnswer(TelemetryPart):
-    """Every answer that is no problem document."""
-
-    success: Literal[True]
-
-
-class DeliveryBrief(TelemetryPart):
+class DeliveryBrief(Part):
     """What a line of the log and a whole delivery have in common."""
 
     id: int
@@ -119,27 +108,27 @@ class DeliveryRecord(DeliveryBrief):
     repair: list[dict[str, Any]] | None
 
 
-class DeliveriesAnswer(TelemetryAnswer):
+class DeliveriesAnswer(Answer):
     """A page of the log."""
 
     events: list[DeliveryLine]
     count: int
 
 
-class DeliveryAnswer(TelemetryAnswer):
+class DeliveryAnswer(Answer):
     """One delivery."""
 
     event: DeliveryRecord
 
 
-class ReplayAnswer(TelemetryAnswer):
+class ReplayAnswer(Answer):
     """How many quarantined deliveries were tried, and how many are understood now."""
 
     tried: int
     understood: int
 
 
-class BackfillAnswer(TelemetryAnswer):
+class BackfillAnswer(Answer):
     """What one run of the backfill did."""
 
     error: None
@@ -150,7 +139,7 @@ class BackfillAnswer(TelemetryAnswer):
     limit: int
 
 
-class ImportAnswer(TelemetryAnswer):
+class ImportAnswer(Answer):
     """What became of the rows of an alert log."""
 
     rows: int
@@ -160,7 +149,7 @@ class ImportAnswer(TelemetryAnswer):
     capped: bool = Field(description="TradingView exports 2,000 rows at most: there may be more")
 
 
-class FirstAlert(TelemetryPart):
+class FirstAlert(Part):
     """The first alert of a connection."""
 
     id: int
@@ -171,7 +160,7 @@ class FirstAlert(TelemetryPart):
     dialect: str | None
 
 
-class ConnectionAnswer(TelemetryAnswer):
+class ConnectionAnswer(Answer):
     """Null until an alert has come."""
 
     alert: FirstAlert | None

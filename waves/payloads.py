@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from database.payloads import Answer, Part
 from database.storable import MAX_ID
 
 
@@ -86,19 +87,7 @@ class UndoBody(BaseModel):
     reason: str = Field("undone", max_length=1000)
 
 
-class ParamsPart(BaseModel):
-    """A part of an answer."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class ParamsAnswer(ParamsPart):
-    """Every answer that is no problem document."""
-
-    success: Literal[True]
-
-
-class OverrideRecord(ParamsPart):
+class OverrideRecord(Part):
     """An override with its audit."""
 
     id: int
@@ -114,7 +103,7 @@ class OverrideRecord(ParamsPart):
     end_reason: str | None
 
 
-class ExchangeRecord(ParamsPart):
+class ExchangeRecord(Part):
     """The parameters of one exchange; null where nothing is known."""
 
     exchange_id: int
@@ -125,13 +114,13 @@ class ExchangeRecord(ParamsPart):
     updated_at: datetime
 
 
-class ExchangesAnswer(ParamsAnswer):
+class ExchangesAnswer(Answer):
     """Every exchange."""
 
     exchanges: list[ExchangeRecord]
 
 
-class ExchangeAnswer(ParamsAnswer):
+class ExchangeAnswer(Answer):
     """One exchange."""
 
     exchange: ExchangeRecord
@@ -161,13 +150,13 @@ class HistoryRecord(BaseModel):
     symbol: str | None
 
 
-class HistoryAnswer(ParamsAnswer):
+class HistoryAnswer(Answer):
     """The history of an exchange."""
 
     history: list[HistoryRecord]
 
 
-class AsOfRecord(ParamsPart):
+class AsOfRecord(Part):
     """The parameters of one exchange at an instant."""
 
     exchange_id: int
@@ -178,7 +167,7 @@ class AsOfRecord(ParamsPart):
     overridden: list[str]
 
 
-class AsOfAnswer(ParamsAnswer):
+class AsOfAnswer(Answer):
     """Which parameters held."""
 
     at: datetime
@@ -186,7 +175,7 @@ class AsOfAnswer(ParamsAnswer):
     exchanges: list[AsOfRecord]
 
 
-class WaveRecord(ParamsPart):
+class WaveRecord(Part):
     """One wave with its counts; the delay in seconds from the close of the candle."""
 
     wave_time: datetime
@@ -204,13 +193,13 @@ class WaveRecord(ParamsPart):
     changed: int
 
 
-class WavesAnswer(ParamsAnswer):
+class WavesAnswer(Answer):
     """A page of waves."""
 
     waves: list[WaveRecord]
 
 
-class WaveSignalRecord(ParamsPart):
+class WaveSignalRecord(Part):
     """One signal of a wave with its verdict."""
 
     id: int
@@ -230,13 +219,13 @@ class WaveSignalRecord(ParamsPart):
     reason: str
 
 
-class WaveAnswer(ParamsAnswer):
+class WaveAnswer(Answer):
     """The signals of one wave."""
 
     signals: list[WaveSignalRecord]
 
 
-class EventRow(ParamsPart):
+class EventRow(Part):
     """One row of monitoring.events."""
 
     id: int
@@ -250,13 +239,13 @@ class EventRow(ParamsPart):
     created_at: datetime
 
 
-class EventsAnswer(ParamsAnswer):
+class EventsAnswer(Answer):
     """The newest events."""
 
     events: list[EventRow]
 
 
-class OverrideAnswer(ParamsAnswer):
+class OverrideAnswer(Answer):
     """The override as it stands now."""
 
     override: OverrideRecord

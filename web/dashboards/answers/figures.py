@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from web.dashboards.answers.models import Answer, Number, Part
+from database.payloads import Answer, Part
+from web.dashboards.answers.models import Number
 
 Seconds = int
 

@@ -5,26 +5,14 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from database.payloads import Answer, Part
 
 Status = Literal["COMPLETED", "BE_EXITED", "BE_PROTECTED", "ACTIVE", "CANCELLED", "PENDING"]
 Number = float | None
 Instant = datetime | None
 Document = dict[str, Any] | None
-
-
-class Answer(BaseModel):
-    """Every answer that is no problem document."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    success: Literal[True]
-
-
-class Part(BaseModel):
-    """A part of an answer."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class SignalRecord(Part):
