@@ -13,8 +13,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from bench.signal_pages import fill
+from bench.support.figures import print_figure
 from bench.support.load import Load, Plan, run
 from database import api_tokens, migrate
 from database.embedded import EmbeddedServer
@@ -52,6 +54,9 @@ print(json.dumps(answered))
 """
 
 
+report = partial(print_figure, "crowd")
+
+
 @dataclass(slots=True)
 class Crowd:
     """What the dashboards were answered, by status, once they have gone."""
@@ -71,16 +76,11 @@ def crowd(port: int) -> Iterator[Crowd]:
             found.answered = json.loads(clients.communicate("", timeout=120)[0] or "{}")
 
 
-def say(figure: str, value: float, text: str) -> None:
-    print(json.dumps({"bench": "crowd", "figure": figure, "value": round(value, 3)}))
-    print(f"crowd: {value:,.2f} {text}", flush=True)
-
-
-def tell(name: str, load: Load, target: str = "") -> None:
+def tell(name: str, load: Load, target: str = "for comparison") -> None:
     assert set(load.statuses) == {"200"}, load.statuses
-    say(f"{name}_p50_ms", load.p50_ms, f"ms p50 of an alert, {name}")
-    say(f"{name}_p99_ms", load.p99_ms, f"ms p99 of an alert, {name}{target}")
-    say(f"{name}_longest_ms", load.longest_ms, f"ms, the longest of {sum(load.statuses.values())} alerts, {name}")
+    report(f"p50 of an alert, {name}", load.p50_ms, "ms", "for comparison")
+    report(f"p99 of an alert, {name}", load.p99_ms, "ms", target)
+    report(f"the longest of {sum(load.statuses.values())} alerts, {name}", load.longest_ms, "ms", "for comparison")
 
 
 def main() -> None:
@@ -99,9 +99,9 @@ def main() -> None:
             with crowd(running.port) as met:
                 crowded = run(Plan(running.port, path, connections=1, seconds=SECONDS, first=400_000_000))
     tell("alone", alone)
-    tell("crowded", crowded, " (target < 1000)")
-    say("dashboards_answered", met.answered.get("200", 0), f"heavy answers meanwhile; all: {met.answered}")
-    say("cores", os.cpu_count() or 0, "cores of this machine")
+    tell("crowded", crowded, "< 1000 ms")
+    report(f"heavy answers meanwhile (all: {met.answered})", met.answered.get("200", 0), "answers", "for comparison")
+    report("this machine", os.cpu_count() or 0, "cores", "for comparison")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ settings of production. Ratios are medians over rounds in which every server has
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
 import statistics
@@ -14,10 +13,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 
 import psycopg2
 
 from bench.support.baselines import TABLES
+from bench.support.figures import print_figure
 from bench.support.load import Load, Plan, run
 from database.embedded import EmbeddedServer
 from database.embedded_cluster import free_port
@@ -29,6 +30,8 @@ ROUNDS = 5
 TOKEN = "token-of-the-intake-bench"
 WEBHOOK = f"/api/automated-signals/webhook/{TOKEN}"
 NOOP = "/api/automated-signals/webhook-noop"
+
+report = partial(print_figure, "intake")
 
 
 class Target:
@@ -62,18 +65,19 @@ class Bench:
             return statistics.median(figure(loads) for loads in rounds)
 
         for name in names:
-            say(f"{name}_per_s", median(lambda r, n=name: r[n].per_second), "alerts/s, 16 connections")  # type: ignore[misc]
+            speed = median(lambda r, n=name: r[n].per_second)  # type: ignore[misc]
+            report(f"{name} on 16 connections", speed, "alerts/s", "for comparison")
         for name, target in (("noop", ">= 0.5, binding"), ("a", ">= 5"), ("b", ">= 1.3")):
             ratio = median(lambda r, n=name: r["ours"].per_second / r[n].per_second)  # type: ignore[misc]
-            say(f"throughput_to_{name}", ratio, f"x {name}'s throughput (target {target})")
-        say("p99_ms", median(lambda r: r["ours"].p99_ms), "ms p99")
-        say("p99_to_b", median(lambda r: r["ours"].p99_ms / r["b"].p99_ms), "x B's p99 (target <= 0.6)")
+            report(f"throughput, ours over {name}", ratio, "x", target)
+        report("p99, ours", median(lambda r: r["ours"].p99_ms), "ms", "for comparison")
+        report("p99, ours over b", median(lambda r: r["ours"].p99_ms / r["b"].p99_ms), "x", "<= 0.6")
 
     def one_connection(self) -> None:
         loads = [self.ours.load(connections=1, seconds=1.0).p50_ms for _ in range(ROUNDS)]
-        say("one_connection_p50_ms", statistics.median(loads), "ms p50 (target <= 3)")
+        report("p50 on one connection, ours", statistics.median(loads), "ms", "<= 3 ms")
         loads = [self.b.load(connections=1, seconds=1.0).p50_ms for _ in range(ROUNDS)]
-        say("b_one_connection_p50_ms", statistics.median(loads), "ms p50 of B")
+        report("p50 on one connection, b", statistics.median(loads), "ms", "for comparison")
 
     def batch(self) -> None:
         pairs = [
@@ -81,11 +85,11 @@ class Bench:
             / self.ours.load(connections=1, seconds=1.0).p50_ms
             for _ in range(ROUNDS)
         ]
-        say("batch_to_one", statistics.median(pairs), "x one alert for a batch of 22 (target <= 3)")
+        report("a batch of 22 over one alert", statistics.median(pairs), "x", "<= 3")
 
     def burst(self) -> None:
         longest = [self.ours.load(connections=200, once=True).longest_ms for _ in range(ROUNDS)]
-        say("burst_longest_ms", max(longest), "ms, the longest of 200 at once (target < 1000)")
+        report("the longest of 200 at once", max(longest), "ms", "< 1000 ms")
 
     def database_away(self) -> None:
         """Pairs with and without the database; a short load lets the service notice each time."""
@@ -97,7 +101,7 @@ class Bench:
             pairs.append(self.ours.load().per_second / with_it)
             self.cluster.start()
             until(self.is_stored, 60)
-        say("away_to_there", statistics.median(pairs), "x the throughput with the database (target >= 0.9)")
+        report("throughput without the database over with it", statistics.median(pairs), "x", ">= 0.9")
 
     def is_stored(self) -> bool:
         """True when an alert is answered from the database again and nothing waits."""
@@ -105,11 +109,6 @@ class Bench:
             connection.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
             with connection.makefile("rb") as answer:
                 return b"every alert is in the database" in answer.read()
-
-
-def say(figure: str, value: float, text: str) -> None:
-    print(json.dumps({"bench": "intake", "figure": figure, "value": round(value, 3)}))
-    print(f"intake: {value:,.2f} {text}", flush=True)
 
 
 @contextmanager

@@ -7,13 +7,14 @@ too, says that: it must hardly grow with the second process. Needs Debian's ngin
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from bench.support.figures import print_figure
 from bench.support.load import Load, Plan, run
 from database.embedded import EmbeddedServer
 from tests.support_postgres import public_directory
@@ -25,6 +26,8 @@ SECONDS = 4.0
 TOKEN = "token-of-the-processes-bench"
 PATH = f"/api/automated-signals/webhook/{TOKEN}"
 TARGET = ">= 1.7 with cores to spare"
+
+report = partial(print_figure, "processes")
 
 
 @dataclass(slots=True)
@@ -72,11 +75,6 @@ def ways() -> Iterator[tuple[Way, Way]]:
         yield one, two
 
 
-def say(figure: str, value: float, text: str) -> None:
-    print(json.dumps({"bench": "processes", "figure": figure, "value": round(value, 3)}))
-    print(f"processes: {value:,.2f} {text}", flush=True)
-
-
 def main() -> None:
     missing = [str(program) for program in (NGINX, PGBOUNCER) if not program.exists()]
     if missing:
@@ -84,13 +82,15 @@ def main() -> None:
         return
     with ways() as (one, two):
         rounds = [(one.load(), two.load()) for _ in range(ROUNDS)]
-    say("cores", os.cpu_count() or 0, "cores of this machine")
-    say("one_per_s", statistics.median(a.per_second for a, _ in rounds), "alerts/s, one process")
-    say("two_per_s", statistics.median(b.per_second for _, b in rounds), "alerts/s, two processes")
-    say("two_to_one", statistics.median(b.per_second / a.per_second for a, b in rounds), f"x one process ({TARGET})")
-    say("p99_two_to_one", statistics.median(b.p99_ms / a.p99_ms for a, b in rounds), "x one process's p99")
-    say("cpu_ms_one", one.spent / one.answered * 1000, "ms of CPU an alert, one process")
-    say("cpu_two_to_one", two.spent / two.answered / (one.spent / one.answered), "x the CPU an alert, two processes")
+    report("this machine", os.cpu_count() or 0, "cores", "for comparison")
+    report("one process", statistics.median(a.per_second for a, _ in rounds), "alerts/s", "for comparison")
+    report("two processes", statistics.median(b.per_second for _, b in rounds), "alerts/s", "for comparison")
+    report("two processes over one", statistics.median(b.per_second / a.per_second for a, b in rounds), "x", TARGET)
+    ratio = statistics.median(b.p99_ms / a.p99_ms for a, b in rounds)
+    report("p99 of two processes over one", ratio, "x", "for comparison")
+    report("CPU of an alert, one process", one.spent / one.answered * 1000, "ms", "for comparison")
+    ratio = two.spent / two.answered / (one.spent / one.answered)
+    report("CPU of an alert, two processes over one", ratio, "x", "hardly above 1")
 
 
 if __name__ == "__main__":

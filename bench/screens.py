@@ -7,13 +7,13 @@ a line of JSON and a line to read for each figure, with its budget beside it.
 from __future__ import annotations
 
 import gzip
-import json
 import statistics
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +24,7 @@ from flask_openapi3 import OpenAPI
 from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 from bench.signal_pages import PASSWORD, fill
+from bench.support.figures import print_figure
 from core.lifecycle import Kind
 from core.records import Bar, Timeframe
 from core.settings import load_settings
@@ -38,6 +39,7 @@ from web.assets import wrap_static
 from web_server import create_app
 
 ROUNDS = 3
+report = partial(print_figure, "screens")
 SLOW_4G = {"offline": False, "latency": 150, "downloadThroughput": 1_600_000 / 8, "uploadThroughput": 750_000 / 8}
 SLOWER = 4
 CONTRACT = Contract("CON.F.US.MNQ.Z25", "MNQZ5", "Micro E-mini Nasdaq-100", Decimal("0.25"))
@@ -132,25 +134,20 @@ def load(page: Page, base: str, path: str, whole: str) -> dict[str, float]:
     }  # fmt: skip
 
 
-def say(figure: str, value: float, text: str) -> None:
-    print(json.dumps({"bench": "screens", "figure": figure, "value": round(value, 3)}))
-    print(f"screens: {figure}: {value:,.3g} {text}", flush=True)
-
-
 def loads(page: Page, base: str) -> None:
     for path, (whole, kilobytes) in PAGES.items():
         found = [load(page, base, path, whole) for _ in range(ROUNDS)]
         median = {name: statistics.median(each[name] for each in found) for name in found[0]}
-        say(f"{path} transfer", median["transfer_kb"], f"kB compressed, without data (budget {kilobytes})")
-        say(f"{path} LCP", median["lcp_ms"], "ms (budget 1500)")
+        report(f"{path} transfer, compressed, without data", median["transfer_kb"], "kB", f"<= {kilobytes} kB")
+        report(f"{path} LCP", median["lcp_ms"], "ms", "<= 1500 ms")
         if kilobytes > 60:
-            say(f"{path} drawn", median["drawn_ms"], "ms until the charts stand (budget 2500)")
-        say(f"{path} CLS", median["cls"], "(budget 0.02)")
-        say(f"{path} long tasks", median["long_tasks_ms"], "ms over 50 ms at the first load (budget 900)")
+            report(f"{path} until the charts stand", median["drawn_ms"], "ms", "<= 2500 ms")
+        report(f"{path} CLS", median["cls"], "of the screen", "<= 0.02")
+        report(f"{path} tasks over 50 ms at the first load", median["long_tasks_ms"], "ms", "<= 900 ms")
         page.set_viewport_size(PHONE)  # type: ignore[arg-type]
         wide = page.evaluate("() => document.scrollingElement.scrollWidth - window.innerWidth")
         page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
-        say(f"{path} sideways", max(0, wide), "px wider than a phone of 390 (budget 0)")
+        report(f"{path} wider than a phone of 390 px", max(0, wide), "px", "0 px")
 
 
 def updates(page: Page, base: str, app: OpenAPI) -> None:
@@ -172,8 +169,9 @@ def updates(page: Page, base: str, app: OpenAPI) -> None:
         app.extensions["signalbook.hub"].publish("forming", told, CONTRACT.contract_id)
         page.wait_for_timeout(250)
     cost = max(0.0, work_of(tools) - before - idle) * 1000 / UPDATES
-    say("one live bar", cost / SLOWER, f"ms of the main thread, {cost:.1f} on the slower CPU (budget 5)")
-    say("long tasks while live", page.evaluate("() => seen.tasks.length") - tasks, "(budget 0)")
+    report("main thread for one live bar", cost / SLOWER, "ms", "<= 5 ms")
+    report("main thread for one live bar on the slower CPU", cost, "ms", "for comparison")
+    report("long tasks while live", page.evaluate("() => seen.tasks.length") - tasks, "tasks", "0")
 
 
 def work_of(tools: Any) -> float:
@@ -186,7 +184,7 @@ def bars_json(page: Page, base: str) -> None:
     body = page.request.get(
         f"{base}/api/market-data/bars?contract={CONTRACT.contract_id}&timeframe=1m&limit={BARS}"
     ).body()
-    say("bars JSON", len(gzip.compress(body)) / 1000, f"kB compressed for {BARS} bars (budget 20)")
+    report(f"JSON of {BARS} bars, compressed", len(gzip.compress(body)) / 1000, "kB", "<= 20 kB")
 
 
 def main() -> None:
