@@ -4,6 +4,7 @@ alert. `b`: a pool, two inserts, one commit. Flask on waitress both, PORT and DA
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextlib import closing
@@ -80,5 +81,6 @@ def webhook() -> Response:
 if __name__ == "__main__":
     if sys.argv[1] == "b":
         pool = ThreadedConnectionPool(THREADS, THREADS, url)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait is the point of the load
     store = {"a": store_apart, "b": store_pooled}[sys.argv[1]]
     waitress.serve(app, host="127.0.0.1", port=int(os.environ["PORT"]), threads=THREADS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from flask import Blueprint, Response, jsonify
@@ -31,6 +32,7 @@ def create_app(settings: Settings | None = None, db: Database | None = None) -> 
 
 
 if __name__ == "__main__":
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # as for what it is compared with
     POLICY["noop"] = Access.PUBLIC
     web_server.create_app = create_app
     sys.exit(web_server.main())
