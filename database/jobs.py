@@ -26,7 +26,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -189,6 +189,8 @@ def _job_lock(db: Database, job: Job) -> Iterator[Cursor | None]:
         connection.autocommit = True
         cur: Any = connection.cursor()
         yield cur if _take_lock(cur, _key(job)) else None
+        with suppress(*DATABASE_ERRORS):  # of a runner that was frozen and has been cut off
+            cur.execute(queries("jobs").unlock)
     finally:
         connection.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from core.clock import ManualClock
 from core.errors import ConflictError, DatabaseUnavailableError
 from core.jobs import Job, Report
 from database import jobs
-from database.engine import Database
+from database.engine import Connection, Database
 from database.jobs import PRUNE_JOB_RUNS, Outcome, plan_slots, run_due, run_slot
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -47,6 +47,39 @@ def put_row(db: Database, slot: datetime, status: str, job: str = "work") -> Non
 
 def catch_up(db: Database, job: Job, now: datetime) -> list[Outcome]:
     return list(run_due(db, job, ManualClock(now), "me"))
+
+
+class KeptOpen:
+    """A connection whose end the server has not noticed yet."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.__dict__["connection"] = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self.connection, name, value)
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_next_slot_finds_the_lock_free_though_the_server_is_slow(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    direct, held = db.direct, []
+
+    def kept(role: str) -> Any:
+        held.append(direct(role))
+        return KeptOpen(held[-1])
+
+    monkeypatch.setattr(db, "direct", kept)
+    with ExitStack() as stack:
+        stack.callback(lambda: [connection.close() for connection in held])
+        assert [
+            run_slot(db, job_of(nothing), NOON + number * EVERY, NOON + number * EVERY, "me") for number in range(2)
+        ] == [Outcome.SUCCEEDED] * 2
 
 
 class Pausing:

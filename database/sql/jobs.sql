@@ -20,6 +20,10 @@ RETURNING slot;
 -- The session lock that makes this connection the job's only runner.
 SELECT pg_try_advisory_lock(%(lock)s, %(key)s) AS locked;
 
+-- name: unlock
+-- Free at once: a connection that is closed keeps its locks until the server has noticed.
+SELECT pg_advisory_unlock_all();
+
 -- name: end_stale_holder
 -- End the session that holds the job's lock if it has not sent anything for so many seconds: its process is frozen.
 SELECT pg_terminate_backend(pid, %(wait_ms)s) AS ended
