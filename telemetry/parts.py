@@ -87,6 +87,8 @@ class Telemetry:
             )
         if stats.persistent is False:
             return "warn", "the data directory was empty at this start: does it survive a redeploy?"
+        if stats.pending:
+            return "pass", f"{stats.pending} alerts are on their way to the database"
         return "pass", "every alert is in the database"
 
 
