@@ -23,6 +23,7 @@ from core.settings import Settings
 from core.trading_calendar import cme_equity_calendar
 from database import alarms, bars, tokens
 from database.bars import Contract
+from database.deliveries import TEST_CONTENT_TYPE
 from database.engine import Database
 from operations.alarms.messenger import Messenger, masked
 from operations.alarms.sentry import Sentry
@@ -174,6 +175,15 @@ def test_facts_of_throttle_feed_bars_and_jobs_come_from_the_database(db: Databas
     watch.run(db, NOW + 2 * MINUTE)  # the feed has not spoken since: a look later it is told in place of its bars
     watch.run(db, NOW + 4 * MINUTE)
     assert ("raised", "feed_down", "nowhere") in told(db)
+
+
+def test_tests_of_the_connection_are_no_danger_of_the_throttle(db: Database, watched: Watched) -> None:
+    beat(db, NOW)
+    for number in range(20):
+        at = NOW - number * timedelta(seconds=1)
+        deliver(db, {"event_type": "HEARTBEAT", "n": number}, received_at=at, content_type=TEST_CONTENT_TYPE)
+    Watch(watched, Messenger([])).run(db, NOW)
+    assert of(told(db)) == []
 
 
 def test_health_counts_signals_that_are_open_or_were_heard_lately(db: Database, watched: Watched) -> None:

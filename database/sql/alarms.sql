@@ -54,6 +54,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT count(*) AS fires FROM telemetry_automated_signals_log AS log
     WHERE log.stream = wanted.stream AND log.source = 'webhook' AND log.duplicate_of IS NULL
+      AND log.content_type IS DISTINCT FROM %(test)s
       AND log.received_at > %(now)s::timestamptz - interval '3 minutes' AND log.received_at <= %(now)s) AS fired
 CROSS JOIN LATERAL (
     SELECT count(*) AS trades FROM trade_states AS held
