@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from flask.testing import FlaskClient
+from flask_openapi3 import OpenAPI
 from werkzeug.test import TestResponse
 
 from core.lifecycle import Kind
 from database.engine import Database
-from tests.support_http import get
+from tests.support_http import csrf_token, get, log_in
 from tests.support_service import turn_off, turn_on
 from tests.support_signals import add, event, measure
 from web.live.unchanged import tag_of
@@ -62,6 +63,17 @@ def test_a_database_that_goes_away_is_said_to_a_page_that_asks(
     assert again(reader, LIST, page).status_code == 304
 
 
+def test_a_page_of_an_earlier_session_is_sent_anew_because_its_forms_are_dead(
+    reader: FlaskClient, app: OpenAPI, operator: str
+) -> None:
+    before = get(reader, "/connect")
+    reader.post("/logout", data={"csrf_token": csrf_token(reader, "/connect")})
+    log_in(reader, operator)
+    assert again(reader, "/connect", before).status_code == 200
+    page = app.test_client().get("/login", headers={"Accept": "text/html"})
+    assert again(app.test_client(), "/login", page).status_code == 200
+
+
 def test_only_pages_are_tagged_and_none_that_must_not_be_kept(reader: FlaskClient, client: FlaskClient) -> None:
     assert "ETag" not in client.get("/no-such-page", headers={"Accept": "text/html"}).headers
     assert "ETag" not in reader.get("/openapi.json").headers
@@ -70,6 +82,10 @@ def test_only_pages_are_tagged_and_none_that_must_not_be_kept(reader: FlaskClien
 
 def test_clocks_ages_and_form_tokens_are_no_news() -> None:
     page = '<input value="{0}"><span class="x" data-freshness>checked <time>{1}</time></span><span data-age="{2}">{1} ago</span>'
-    tags = [tag_of(page.format(*said).encode(), said[0]) for said in (("token-1", "1s", "X"), ("token-2", "2s", "X"))]
+    tags = [
+        tag_of(page.format(*said).encode(), said[0], "secret")
+        for said in (("token-1", "1s", "X"), ("token-2", "2s", "X"))
+    ]
     assert tags[0] == tags[1]
-    assert tag_of(page.format("token-1", "1s", "Y").encode(), "token-1") != tags[0]
+    assert tag_of(page.format("token-1", "1s", "Y").encode(), "token-1", "secret") != tags[0]
+    assert tag_of(page.format("token-1", "1s", "X").encode(), "token-1", "another") != tags[0]
