@@ -15,19 +15,20 @@ const WAYS = {
 let way = "away";
 let period = 0;
 let checkedAt = Date.now();
-let held = { address: "", tag: "" }; // the page that was fetched last, for "has it changed?"
+let held = { address: "", tag: "" }; // the page that was shown last, for "has it changed?"
 
 /** Fetch a page of ours and parse it. Follows the way to the login when the session has ended. */
 export async function fetchPage(address) {
   return parsed(await ask(address));
 }
 
-/** The page of an address, null while it says what it said the last time: then nothing but headers is sent. */
-async function fetchChanged(address) {
+/** Hand the page of an address to `apply`, unless it says what it said the last time: then nothing but headers is sent.
+    It is held only once it is shown: one that was cut off or could not be shown is sent again. */
+async function applyChanged(address, apply) {
   const answer = await ask(address, address === held.address && held.tag ? { "If-None-Match": held.tag } : {});
-  if (answer.status === 304) return null;
+  if (answer.status === 304) return;
+  apply(await parsed(answer));
   held = { address, tag: answer.headers.get("ETag") ?? "" };
-  return parsed(answer);
 }
 
 async function ask(address, headers = {}) {
@@ -54,8 +55,7 @@ export function keepCurrent(seconds, apply, address = () => location.href) {
     if (isRunning || document.hidden) return;
     isRunning = true;
     try {
-      const page = await fetchChanged(address());
-      if (page) apply(page);
+      await applyChanged(address(), apply);
       sayFresh();
     } catch {
       sayStale();

@@ -1,0 +1,33 @@
+"""Pages that keep themselves current: what goes wrong meanwhile, and what appears that was not there at first."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from core.lifecycle import Kind
+from database.engine import Database
+from tests.browser.conftest import Screen
+from tests.support_signals import add, event
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("operator")]
+PAGE = "/automated-signals/T1"
+
+
+def cut_off(route: Route) -> None:
+    """Pass the answer on with its headers, but without most of its body."""
+    answer = route.fetch()
+    route.fulfill(status=answer.status, headers={"ETag": answer.headers["etag"]}, body=answer.text()[:200])
+
+
+def test_a_page_that_was_cut_off_on_its_way_is_asked_for_again(screen: Screen, db: Database) -> None:
+    add(db, event("T1", Kind.ENTRY))
+    page = screen.log_in(to=PAGE)
+    expect(page.locator("[data-picture][data-is-ready]")).to_have_count(1)
+    page.route(f"**{PAGE}", cut_off)
+    add(db, event("T1", Kind.EXIT_SL, 9))
+    page.keyboard.press("r")
+    expect(page.locator("[data-freshness]")).to_contain_text("stale since")
+    page.unroute(f"**{PAGE}")
+    page.keyboard.press("r")
+    expect(page.locator('[data-part="marks"]')).to_contain_text("EXIT_SL")
