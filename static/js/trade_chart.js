@@ -14,29 +14,37 @@ const SHAPES = {
 };
 const LEVELS = { entry: ["--accent", LineStyle.Solid], stop: ["--fail", LineStyle.Solid], target: ["--pass", LineStyle.Dashed], reach: ["--muted", LineStyle.Dotted] };
 const TABLE_ROWS = 60;
-let [tag, told, candles] = [null, null, null];
+const RETRY_MS = 5000; // the page asks for a picture when it changes; one that failed to come must not wait for that
+let [tag, told, candles, retry] = [null, null, null, null];
 
 /** Ask for the picture and draw it if it has changed. */
 export async function drawTrade() {
   if (!region) return;
+  clearTimeout(retry);
   try {
     const answer = await fetch(region.dataset.picture, { headers: { Accept: "application/json" }, cache: "no-cache", signal: AbortSignal.timeout(8000) });
     if (!answer.ok) throw new Error(`answered ${answer.status}`);
     const found = answer.headers.get("ETag");
-    if (found && found === tag) return;
-    tag = found;
+    if (found && found === tag) return sayBars();
     told = await answer.json();
     draw();
+    tag = found; // only now: what could not be drawn is asked for again
     region.dataset.isReady = "yes";
   } catch {
+    retry = setTimeout(drawTrade, RETRY_MS);
     note.hidden = false;
     note.textContent = told ? "The picture may be old: no answer from the service." : "The picture could not be loaded.";
   }
 }
 
-function draw() {
+/** Whether there are bars, and if not, why. */
+function sayBars() {
   note.hidden = Boolean(told.bars);
   note.textContent = told.no_bars ?? "";
+}
+
+function draw() {
+  sayBars();
   candleBox.hidden = candleNote.hidden = !told.bars;
   if (told.bars) drawCandles();
   pathPart.hidden = !told.paths.time.length;

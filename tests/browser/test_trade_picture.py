@@ -14,6 +14,7 @@ from tests.test_trade_picture import bar, store, trade
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("operator")]
 PAGE = "/automated-signals/T1"
+CHART = "**/api/automated-signals/trade/T1/chart*"
 READY = "[data-picture][data-is-ready]"
 
 
@@ -56,6 +57,19 @@ def test_a_signal_that_was_never_entered_has_no_paths(screen: Screen, db: Databa
     expect(page.locator(READY)).to_have_count(1)
     expect(page.locator("[data-path-part]")).to_be_hidden()
     expect(page.locator("[data-picture-note]")).to_contain_text("no bars to draw")
+
+
+def test_a_picture_that_stayed_the_same_is_not_called_old_after_an_outage(screen: Screen, db: Database) -> None:
+    add(db, event("T1", Kind.ENTRY, symbol="ES1!"), mfe("T1", 3, "0.5", "0.5"))
+    page = screen.log_in(to=PAGE)
+    expect(page.locator(READY)).to_have_count(1)
+    page.route(CHART, lambda route: route.abort())
+    measure(db, "T1", "no_mae")
+    page.keyboard.press("r")
+    note = page.locator("[data-picture-note]")
+    expect(note).to_have_text("The picture may be old: no answer from the service.")
+    page.unroute(CHART)
+    expect(note).to_contain_text("No contract of ES1! is followed", timeout=15_000)
 
 
 def test_a_body_that_is_unfolded_stays_so_while_others_arrive_and_its_receipt_is_copied(
