@@ -31,3 +31,19 @@ def test_a_page_that_was_cut_off_on_its_way_is_asked_for_again(screen: Screen, d
     page.unroute(f"**{PAGE}")
     page.keyboard.press("r")
     expect(page.locator('[data-part="marks"]')).to_contain_text("EXIT_SL")
+
+
+def test_what_a_signal_gains_while_its_page_is_open_appears_on_it(screen: Screen, db: Database) -> None:
+    add(db, event("T1", Kind.SIGNAL_CREATED))
+    page = screen.log_in(to=PAGE)
+    expect(page.get_by_role("heading", name="Legs")).to_have_count(0)
+    add(db, event("T1", Kind.ENTRY, 3), event("T1", Kind.EXIT_SL, 9), event("T1", Kind.CANCELLED, 12))
+    page.keyboard.press("r")
+    for title in ("Legs", "Flags"):
+        expect(page.get_by_role("heading", name=title)).to_be_visible()
+    page.get_by_text("Targets, 1R to 20R").click()
+    add(db, event("T1", Kind.EXIT_BE, 8))
+    page.keyboard.press("r")
+    expect(page.locator('[data-part="marks"]')).to_contain_text("EXIT_BE")
+    expect(page.locator(".targets li").first).to_be_visible()
+    assert screen.violations() == []
