@@ -7,6 +7,8 @@ import { listen } from "./stream.js";
 const PATIENCE_MS = 8000;
 const PAUSE_MS = 1000;
 const SAFETY_MS = 30_000; // a dead connection can look alive for long
+const FORM_TOKEN = 'input[name="csrf_token"]';
+const FOCUSABLE = "a, button, input, select, summary, [tabindex]";
 const WAYS = {
   live: () => "live · checked ",
   reconnecting: () => "reconnecting · checked ",
@@ -27,7 +29,9 @@ export async function fetchPage(address) {
 async function applyChanged(address, apply) {
   const answer = await ask(address, address === held.address && held.tag ? { "If-None-Match": held.tag } : {});
   if (answer.status === 304) return;
-  apply(await parsed(answer));
+  const page = await parsed(answer);
+  apply(page);
+  renewForms(page);
   held = { address, tag: answer.headers.get("ETag") ?? "" };
 }
 
@@ -85,23 +89,38 @@ export function keepLive(seconds, apply) {
   });
 }
 
-/** Put the parts of `page` that have changed in the place of ours; what is unfolded stays so. */
+/** Give the forms of this page the token of a later one: the session may be another by now. */
+function renewForms(page) {
+  const token = page.querySelector('meta[name="csrf-token"]').content;
+  document.querySelector('meta[name="csrf-token"]').content = token;
+  document.querySelectorAll(FORM_TOKEN).forEach((field) => { field.value = token; });
+}
+
+/** Put the parts of `page` that have changed in the place of ours; what is unfolded stays so, and what has the focus keeps it. */
 export function patchParts(page) {
   for (const part of document.querySelectorAll("[data-part]")) {
     const fresh = page.querySelector(`[data-part="${part.dataset.part}"]`);
     if (!fresh || isSame(part, fresh)) continue;
     const unfolded = new Set([...part.querySelectorAll("details[data-key][open]")].map((each) => each.dataset.key));
+    const focused = part.contains(document.activeElement) ? nameOf(document.activeElement) : "";
     part.replaceChildren(...fresh.childNodes);
     for (const each of part.querySelectorAll("details[data-key]")) each.open = unfolded.has(each.dataset.key);
+    if (focused) [...part.querySelectorAll(FOCUSABLE)].find((each) => nameOf(each) === focused)?.focus({ preventScroll: true });
   }
 }
 
-/** True if two elements say the same; titles of times differ by what was pointed at. */
+/** What tells one link, button or box from the others. */
+function nameOf(element) {
+  return [element.localName, element.id || element.getAttribute("aria-label") || element.getAttribute("href") || element.textContent].join(" ");
+}
+
+/** True if two elements say the same; titles of times differ by what was pointed at, form tokens by each rendering. */
 export function isSame(one, other) {
   const [ours, theirs] = [one.cloneNode(true), other.cloneNode(true)];
   for (const copy of [ours, theirs]) {
     copy.querySelectorAll("time").forEach((time) => time.removeAttribute("title"));
     copy.querySelectorAll("details[data-key]").forEach((each) => each.removeAttribute("open"));
+    copy.querySelectorAll(FORM_TOKEN).forEach((field) => field.removeAttribute("value"));
     copy.querySelectorAll("[data-freshness]").forEach((note) => note.replaceChildren());
     copy.removeAttribute("aria-selected");
   }

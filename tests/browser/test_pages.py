@@ -123,7 +123,7 @@ def test_the_display_menu_works_without_scripts(screen: Screen, operator: str) -
 
 def test_the_zone_switch_rewrites_every_time(screen: Screen, operator: str) -> None:
     page = screen.log_in(to="/status")
-    at = page.locator("[data-refreshed] time")
+    at = page.locator("[data-freshness] time")
     expect(at).to_have_text(Time(r"^\d\d:\d\d:\d\d E[SD]T$"))
     page.get_by_role("button", name="UTC").click()
     expect(at).to_have_text(Time(r"^\d\d:\d\d:\d\d UTC$"))
@@ -137,7 +137,7 @@ def test_the_zone_switch_rewrites_every_time(screen: Screen, operator: str) -> N
 
 def test_a_time_tells_its_instant_and_age_when_pointed_at(screen: Screen, operator: str) -> None:
     page = screen.log_in(to="/status")
-    at = page.locator("[data-refreshed] time")
+    at = page.locator("[data-freshness] time")
     at.hover()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z · \d+s ago", at.get_attribute("title") or "")
 
@@ -168,7 +168,28 @@ def test_the_status_page_says_when_it_is_stale(screen: Screen, operator: str) ->
     page = screen.log_in(to="/status")
     page.route("**/status", lambda route: route.abort())
     page.keyboard.press("r")
-    expect(page.locator("[data-refreshed]")).to_have_text(Time(r"^stale: no answer since \d\d:\d\d:\d\d E[SD]T$"))
+    expect(page.locator("[data-freshness]")).to_have_text(Time(r"^stale since \d\d:\d\d:\d\d E[SD]T$"))
+
+
+def test_a_page_that_has_not_changed_says_that_it_was_checked(screen: Screen, operator: str) -> None:
+    page = screen.log_in(to="/status")
+    at = page.locator("[data-freshness] time")
+    for _ in range(2):  # the browser has kept the page by the second time
+        before = at.get_attribute("datetime") or ""
+        page.keyboard.press("r")
+        expect(at).not_to_have_attribute("datetime", before)
+
+
+def test_the_focus_stays_while_a_page_renews_itself(
+    screen: Screen, operator: str, checks: dict[str, Callable[[], Check]]
+) -> None:
+    page = screen.log_in(to="/status")
+    for number, focused in enumerate((page.get_by_label("Checks"), page.get_by_role("button", name="Send a test"))):
+        focused.focus()
+        checks["journal"] = lambda number=number: Check("fail", f"disk full {number}")  # type: ignore[misc]
+        page.keyboard.press("r")
+        expect(page.locator("tbody tr").first).to_contain_text(f"disk full {number}")
+        expect(focused).to_be_focused()
 
 
 def test_a_missing_page_says_so_with_its_request_number(screen: Screen, operator: str) -> None:

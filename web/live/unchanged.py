@@ -12,7 +12,7 @@ import re
 
 from flask import Flask, Response, g, request, session
 
-TICKING = re.compile(rb'(\sdata-(?:clock|freshness|refreshed|age="[^"]*")[^>]*>).*?</span>', re.DOTALL)
+TICKING = re.compile(rb'(\sdata-(?:clock|freshness|age="[^"]*")[^>]*>).*?</span>', re.DOTALL)
 
 
 def init_unchanged(app: Flask) -> None:
