@@ -73,7 +73,10 @@ def test_where_there_is_a_second_factor_a_change_needs_its_code(
     clock.instant += timedelta(minutes=2)
     assert change(client).status_code == 422
     assert change(client, code="000000").status_code == 422
-    answer = change(client, code=code_of(secret, clock.now()))
+    code = code_of(secret, clock.now())
+    for mistyped in ({"again": "blue lantern over the hill"}, {"new": "short"}):
+        assert change(client, code=code, **mistyped).status_code == 422  # and the code is still good
+    answer = change(client, code=code)
     assert answer.status_code == 303
     assert log_in(app.test_client(), operator, NEW).headers["Location"].startswith("/login/code")
 

@@ -42,14 +42,14 @@ def change_password() -> ResponseReturnValue:
     """Another password, for whoever knows the present one. All other sessions of the login end."""
     limit_guesses()
     new, again = request.form.get("new", ""), request.form.get("again", "")
-    if not proves_itself(request.form.get("password", ""), request.form.get("code", "")):
-        return account_page(own_factor(), password_message=NOT_PROVEN, status=422)
-    try:
+    try:  # before the proof, which uses the code up
         check_new_password(new, current_user.name)
     except InvalidInputError as error:
         return account_page(own_factor(), password_message=error.message, status=422)
     if not compare_digest(new.encode(), again.encode()):
         return account_page(own_factor(), password_message=NOT_THE_SAME, status=422)
+    if not proves_itself(request.form.get("password", ""), request.form.get("code", "")):
+        return account_page(own_factor(), password_message=NOT_PROVEN, status=422)
     with services().db.transaction() as cur:
         users.set_password(cur, name=current_user.name, password_hash=hash_password(new))
     return go_on(own_id(), "/account?password=changed")
