@@ -57,7 +57,6 @@ BROWSER_LIFETIME = timedelta(days=365)
 AWAITED = "awaited"
 CODE_SECONDS = 300.0
 REFUSED = "That login and password do not match."
-TOO_MANY = "Too many attempts. Try again in {} minutes."
 
 
 class Sessions(SecureCookieSessionInterface):
@@ -126,6 +125,17 @@ class GuessLimit:
             self._window.clear(GUESSES, key)
 
 
+def guesses() -> GuessLimit:
+    """The app's count of guesses."""
+    limit: GuessLimit = current_app.extensions["signalbook.guesses"]
+    return limit
+
+
+def too_many(wait: int) -> str:
+    """What is said to whoever has to wait so many seconds."""
+    return f"Too many attempts. Try again in {-(-wait // 60)} minutes."
+
+
 def init_auth(app: Flask) -> None:
     """Sessions, cookies and CSRF for the app; the blueprint is registered by whoever builds it."""
     settings = _services_of(app).settings
@@ -187,11 +197,11 @@ def login() -> ResponseReturnValue:
 def log_in() -> ResponseReturnValue:
     """Check name and password; a right pair starts a fresh session and leads to `next`."""
     name, target = request.form.get("name", "").strip().lower(), safe_next(request.form.get("next"))
-    limit: GuessLimit = current_app.extensions["signalbook.guesses"]
+    limit = guesses()
     account, address = _account_key(name), address_key()
     wait = limit.seconds_to_wait(account, address)
     if wait:
-        return *_form(target, TOO_MANY.format(-(-wait // 60)), 429), {"Retry-After": str(wait)}
+        return *_form(target, too_many(wait), 429), {"Retry-After": str(wait)}
     user = _find_user(name, request.form.get("password", ""))
     if user is None:
         return _form(target, REFUSED, 401)

@@ -94,7 +94,9 @@ def test_of_many_guesses_at_the_present_password_ten_are_evaluated(client: Flask
     log_in(client, operator)
     statuses = [change(client, password=f"guess {number}").status_code for number in range(12)]
     assert statuses == [422] * 10 + [429] * 2
-    assert change(client).status_code == 429
+    refused = change(client)
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) > 600  # of fifteen minutes
 
 
 def test_the_change_is_written_down_without_the_passwords(client: FlaskClient, operator: str, db: Database) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, current_app, redirect, render_template, request
+from flask import Blueprint, redirect, render_template, request
 from flask_login import current_user, login_user
 
 from core.errors import InvalidInputError, NotAllowedError, RateLimitedError
@@ -102,21 +102,19 @@ def go_on(user_id: int, target: str = "/account") -> ResponseReturnValue:
 
 def seconds_to_wait(user_id: int) -> int:
     """Count one guess at the login's password or code; 0 if it may be tried, else how long to wait."""
-    limit: auth.GuessLimit = current_app.extensions["signalbook.guesses"]
-    return limit.seconds_to_wait(f"code {user_id}", auth.address_key())
+    return auth.guesses().seconds_to_wait(f"code {user_id}", auth.address_key())
 
 
 def limit_guesses() -> None:
     """Count one guess of the login that asks. Raises RateLimitedError."""
     wait = seconds_to_wait(own_id())
     if wait:
-        raise RateLimitedError(auth.TOO_MANY.format(-(-wait // 60)))
+        raise RateLimitedError(auth.too_many(wait), retry_after=wait)
 
 
 def forget_guesses(user_id: int) -> None:
     """The guess was right."""
-    limit: auth.GuessLimit = current_app.extensions["signalbook.guesses"]
-    limit.forget(f"code {user_id}", auth.address_key())
+    auth.guesses().forget(f"code {user_id}", auth.address_key())
 
 
 def account_page(

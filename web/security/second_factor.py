@@ -53,7 +53,7 @@ def check_code() -> ResponseReturnValue:
         return redirect("/login", 303)
     wait = seconds_to_wait(user.id)
     if wait:
-        return *_code_form(auth.TOO_MANY.format(-(-wait // 60)), 429), {"Retry-After": str(wait)}
+        return *_code_form(auth.too_many(wait), 429), {"Retry-After": str(wait)}
     if not uses_code(user.id, request.form.get("code", "")):
         return _code_form(WRONG_CODE, 401)
     forget_guesses(user.id)
