@@ -79,12 +79,6 @@ def newest_bars(cur: Cursor, contract_ids: Iterable[str]) -> list[Any]:
     return cur.fetchall()
 
 
-def system_health(cur: Cursor, since: datetime) -> Any:
-    """(score, open_gaps) of the signals that are open or heard since then; no score where none has been measured."""
-    cur.execute(SQL.system_health, {"since": since})
-    return cur.fetchone()
-
-
 def add_drill(
     cur: Cursor, kind: str, started_at: datetime, finished_at: datetime, *, is_passed: bool, figures: Mapping[str, Any]
 ) -> None:

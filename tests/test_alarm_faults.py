@@ -212,7 +212,8 @@ FAULTS = (
     Fault(f"bars_late:{MNQ}", 20, stops(MNQ)),
     Fault(
         "health_low", 1,
-        rows(STATES + "INSERT INTO signal_health_metrics (stream, trade_id, health_score) VALUES ('x', 't1', 45)",
+        rows(STATES + "INSERT INTO signal_health_metrics (stream, trade_id, health_score)"
+             " SELECT 'x', 't' || n, 45 FROM generate_series(1, 60) AS n",
              "UPDATE signal_health_metrics SET health_score = 96"),
     ),
     Fault(

@@ -25,9 +25,10 @@ from database import alarms, bars, tokens
 from database.bars import Contract
 from database.deliveries import TEST_CONTENT_TYPE
 from database.engine import Database
+from hybrid_sync.presenting import status_of
 from operations.alarms.messenger import Messenger, masked
 from operations.alarms.sentry import Sentry
-from operations.alarms.watch import Watch, Watched
+from operations.alarms.watch import Watch, Watched, gather
 from tests.support_deliveries import deliver
 from tests.support_http import csrf_token
 from tests.support_market import CONTRACT, bar_at
@@ -186,18 +187,19 @@ def test_tests_of_the_connection_are_no_danger_of_the_throttle(db: Database, wat
     assert of(told(db)) == []
 
 
-def test_health_counts_signals_that_are_open_or_were_heard_lately(db: Database, watched: Watched) -> None:
+def test_health_and_gaps_are_those_of_the_page_of_hybrid_sync(db: Database, watched: Watched) -> None:
     with db.transaction() as cur:
-        assert tuple(alarms.system_health(cur, NOW)) == (None, 0)
+        assert (gather(cur, watched, NOW).health_score, gather(cur, watched, NOW).open_gaps) == (None, 0)
         cur.execute(
-            "INSERT INTO trade_states (stream, trade_id, status) VALUES ('main', 'a', 'PENDING'),"
-            " ('main', 'b', 'ACTIVE'), ('main', 'old', 'COMPLETED');"
+            "INSERT INTO trade_states (stream, trade_id, status, flags) VALUES ('main', 'a', 'PENDING', '{}'),"
+            " ('main', 'b', 'ACTIVE', '{}'), ('main', 'new', 'ACTIVE', '{}'), ('main', 'ghost', 'ACTIVE', '{phantom}');"
             " INSERT INTO signal_health_metrics (stream, trade_id, health_score)"
-            " VALUES ('main', 'a', 40), ('main', 'b', 50), ('main', 'old', 10);"
+            " VALUES ('main', 'a', 40), ('main', 'b', 50), ('main', 'ghost', 10);"
             " INSERT INTO sync_gaps (stream, trade_id, gap_type, first_seen_at) VALUES ('main', 'a', 'no_mae', now()),"
-            " ('main', 'b', 'no_htf_alignment', now()), ('main', 'old', 'no_mae', now())"
+            " ('main', 'b', 'no_htf_alignment', now()), ('main', 'ghost', 'no_mae', now())"
         )
-        assert tuple(alarms.system_health(cur, NOW)) == (45, 2)
+        facts, page = gather(cur, watched, NOW), status_of(cur, NOW)
+    assert (facts.health_score, facts.open_gaps) == (page["health_score"], page["open_gaps"]) == (63, 2)
     Watch(watched, Messenger([])).run(db, NOW)
     assert ("raised", "health_low", "nowhere") in told(db)
 

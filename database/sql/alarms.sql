@@ -89,14 +89,6 @@ CROSS JOIN LATERAL (
 WHERE c.is_active AND c.contract_id = ANY(%(contract_ids)s::text[])
 ORDER BY 1;
 
--- name: system_health
--- Mean health score (null: none measured) and open gaps of the signals that are open or were heard since an instant.
-WITH watched AS (
-    SELECT stream, trade_id FROM trade_states
-    WHERE last_received_at >= %(since)s::timestamptz OR status IN ('PENDING', 'ACTIVE', 'BE_PROTECTED', 'BE_EXITED'))
-SELECT (SELECT avg(health_score) FROM signal_health_metrics JOIN watched USING (stream, trade_id)) AS score,
-       (SELECT count(*) FROM sync_gaps JOIN watched USING (stream, trade_id) WHERE resolved_at IS NULL) AS open_gaps;
-
 -- name: add_drill
 -- A rehearsal and what came of it.
 INSERT INTO drills (kind, started_at, finished_at, is_passed, figures)

@@ -19,7 +19,7 @@ from prometheus_client import Gauge
 from core.jobs import Job, Report
 from core.timezones import to_new_york
 from core.trading_calendar import TradingCalendar
-from database import alarms, bars, jobs, verify
+from database import alarms, bars, jobs, sync, verify
 from database.engine import Cursor, Database
 from operations.alarms.messenger import Messenger
 from operations.alarms.plan import Held, Notice, Plan, plan
@@ -127,7 +127,7 @@ def gather(cur: Cursor, watched: Watched, now: datetime) -> Facts:
     if streams and watched.calendar.is_open(now):
         kinds = alarms.listen_to_kinds(cur, [each.stream for each in streams], now - KIND_WINDOW, now)
     feed, contracts = _feed(cur) if watched.has_feed else (None, ())
-    health = alarms.system_health(cur, now - HEALTH_WINDOW)
+    score = sync.system_health(cur, since=now - HEALTH_WINDOW).score
     successes = jobs.last_successes(cur, [job.name for job in watched.jobs])
     usage = shutil.disk_usage(watched.data_dir) if watched.data_dir.exists() else None
     return Facts(
@@ -139,8 +139,8 @@ def gather(cur: Cursor, watched: Watched, now: datetime) -> Facts:
         bars=tuple(BarFacts(row.contract_id, row.minutes, row.last_at) for row in alarms.newest_bars(cur, contracts)),
         jobs=tuple(JobFacts(job.name, job.every, successes.get(job.name)) for job in watched.jobs),
         journal=_journal(watched.journal()) if watched.journal else None,
-        health_score=float(health.score) if health.score is not None else None,
-        open_gaps=health.open_gaps,
+        health_score=None if score is None else float(score),
+        open_gaps=sum(gap.total for gap in sync.count_gaps(cur, now=now).values()),
         disk_free=usage.free / usage.total if usage else None,
         durability_off=verify.durability_off(cur),
         calendar_days_left=watched.calendar.days_left(to_new_york(now).date()),
