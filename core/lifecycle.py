@@ -48,25 +48,6 @@ class Source(StrEnum):
         return _RANKS[self]
 
 
-GAP_WORDS = {
-    "no_mfe_update": "MFE update overdue",
-    "no_entry_price": "Entry price unknown",
-    "no_stop_loss": "Stop loss unknown",
-    "no_mae": "MAE unknown",
-    "no_session": "Session unknown",
-    "no_signal_date": "Signal date unknown",
-    "no_htf_alignment": "HTF alignment not computed",
-    "no_targets": "Targets unknown",
-    "no_confirmation_time": "Confirmation time without source",
-    "no_entry": "ENTRY missing",
-    "no_signal_created": "SIGNAL_CREATED missing",
-    "no_be_trigger": "BE trigger missed",
-    "no_exit": "Exit missed",
-    "stale_pending": "Pending, yet superseded",
-    "invalid_values": "Impossible values",
-}
-"""What hybrid sync may find missing of a signal, in the words of every page."""
-
 _RANKS = {source: number for number, source in enumerate(Source, start=1)}
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from core import lifecycle
 from database import sync
 from database.engine import Cursor
 from hybrid_sync.cycle import WINDOW
@@ -22,8 +20,6 @@ TARGET_SCORE: Final = 90
 TARGET_GAPS: Final = 10
 AGES: Final = ("fresh", "within_hour", "within_day", "older")
 AGE_WORDS: Final = ("under 10 min", "under 1 h", "under 1 day", "older")
-GAP_WORDS: Final = lifecycle.GAP_WORDS
-LEG_WORDS: Final = {"be_mfe": "BE", "no_be_mfe": "No-BE", "mae": "MAE"}
 
 
 def severity(score: int | None, gaps: int) -> str:
@@ -105,20 +101,6 @@ def share_path(trend: list[Mapping[str, Any]], width: int = 240, height: int = 4
 def instant_from(text: str) -> datetime:
     """An instant out of the report, for pages."""
     return datetime.fromisoformat(text)
-
-
-def change_text(old: Any, new: Any) -> str:
-    """What a repair filled, and in place of what; a dash where nothing was."""
-    return f"{_value_text(old)} → {_value_text(new)}" if old is not None else _value_text(new)
-
-
-def _value_text(value: Any) -> str:
-    if isinstance(value, dict):
-        known = {name: part for name, part in value.items() if part is not None}
-        return ", ".join(f"{LEG_WORDS.get(name, name)} {_value_text(part)}" for name, part in known.items()) or "—"
-    if isinstance(value, str) and len(value) > 18 and value[10:11] == "T":
-        return f"{value[:10]} {value[11:16]} UTC"
-    return "—" if value is None else re.sub(r"^-(?=\d)", "−", str(value))
 
 
 def evidence_text(evidence: Mapping[str, Any] | None) -> str:

@@ -273,7 +273,8 @@ def test_the_page_shows_scores_gaps_minutes_and_what_was_done(seen: FlaskClient)
     ):
         assert text in page
     filtered = seen.get("/hybrid-sync?action_type=missed_exit_inserted").get_data(as_text=True)
-    assert "gap filled mfe mae</td>" not in filtered
+    assert "Excursions filled</td>" not in filtered
+    assert "Missed event inserted</td>" in filtered
 
 
 def test_the_data_quality_tab_tells_the_score_and_what_was_repaired(seen: FlaskClient) -> None:
@@ -281,7 +282,7 @@ def test_the_data_quality_tab_tells_the_score_and_what_was_repaired(seen: FlaskC
     page = seen.get("/automated-signals-quality").get_data(as_text=True)
     assert f"Health score <strong>{report['health_after']}</strong>" in page
     assert f"{report['gaps_after']} open gaps, 0 minutes without excursions" in page
-    assert "/hybrid-sync?action_type=missed_exit_inserted" in page
+    assert 'href="/hybrid-sync?action_type=missed_exit_inserted#audit-title">Missed event inserted</a>' in page
 
 
 def test_an_uploaded_alert_log_heals_what_was_lost(seen: FlaskClient, stream: World, db: Database) -> None:

@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 from flask.testing import FlaskClient
 
-from core.lifecycle import GAP_WORDS, Kind
+from core.lifecycle import Kind
+from core.sync.words import ACTION_WORDS, GAP_WORDS
 from database import sync
 from database.engine import Database
 from hybrid_sync.gaps import GAP_TYPES
@@ -83,8 +84,8 @@ def test_gaps_and_their_repairs_stand_with_source_and_confidence(reader: FlaskCl
     assert "MFE update overdue 2025-12-10 09:31 EST open" in said
     assert "MAE unknown 2025-12-10 09:31 EST 2025-12-10 09:35 EST gap filled mfe mae" in said
     assert said.index("MFE update overdue 2") < said.index("MAE unknown 2")  # what is open comes first
-    assert "Excursions filled 2025-12-10 09:31 EST mae global r: mae −0.5 reconciled 80.0% own bars" in said
-    assert "gap detected" not in said
+    assert "Excursions filled 2025-12-10 09:31 EST mae global r: MAE −0.5 reconciled 80.0% own bars" in said
+    assert "Gap found" not in said
 
 
 def test_a_signal_that_no_cycle_has_looked_at_says_so(reader: FlaskClient, db: Database) -> None:
@@ -96,7 +97,7 @@ def test_a_signal_that_no_cycle_has_looked_at_says_so(reader: FlaskClient, db: D
 
 def test_every_gap_and_every_deed_has_its_words() -> None:
     assert set(GAP_WORDS) == set(GAP_TYPES)
-    assert set(evidence.ACTION_WORDS) == set(ACTIONS) - {"gap_detected", "reconciliation_attempted"}
+    assert set(ACTION_WORDS) == set(ACTIONS)
 
 
 def test_of_many_events_the_newest_bodies_are_taken_each_once() -> None:

@@ -14,6 +14,7 @@ from jinja2 import Environment, pass_context
 from jinja2.runtime import Context as TemplateContext
 from markupsafe import Markup
 
+from core.sync.words import action_word, change_text, gap_word
 from core.timezones import to_new_york, to_utc
 
 MISSING = "—"
@@ -106,6 +107,9 @@ def init_format(app: HasTemplates) -> None:
         "count": count,
         "age": age,
         "instant": _instant_filter,
+        "gap_word": gap_word,
+        "action_word": action_word,
+        "change_text": change_text,
     }
     app.jinja_env.filters.update(filters)
 

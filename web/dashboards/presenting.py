@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from core.errors import InvalidInputError
 from core.instruments import tick_size
-from core.lifecycle import GAP_WORDS
 
 DEFAULT_TICK = Decimal("0.25")
 HEALTH_WARNS_BELOW, HEALTH_FAILS_BELOW = 80, 50
@@ -70,11 +69,6 @@ def view_counts(counts: dict[str, int]) -> dict[str, int]:
 def health_word(score: int) -> str:
     """How a health score is marked: pass, warn below 80, fail below 50."""
     return "pass" if score >= HEALTH_WARNS_BELOW else "warn" if score >= HEALTH_FAILS_BELOW else "fail"
-
-
-def gap_word(gap_type: str) -> str:
-    """A gap in words; one that we have no words for by its name."""
-    return GAP_WORDS.get(gap_type, gap_type)
 
 
 def tick_of(symbol: str | None) -> Decimal:

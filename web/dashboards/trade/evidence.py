@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,24 +9,10 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from core.sync.words import action_word, change_text, gap_word
 from web.dashboards.life import delay_of
-from web.dashboards.presenting import gap_word
-from web.format import MINUS
 
 MOST_BODIES = 40
-INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d.*(Z|\+00:00)$")
-ACTION_WORDS = {
-    "gap_filled_mfe_mae": "Excursions filled",
-    "gap_filled_metadata": "Facts filled",
-    "gap_filled_htf_alignment": "HTF alignment filled",
-    "gap_filled_confirmation_time": "Confirmation time filled",
-    "gap_filled_targets": "Targets computed",
-    "missed_exit_inserted": "Missed event inserted",
-    "cancellation_inferred": "Cancellation inferred",
-    "event_imported": "Event imported",
-    "reconciliation_failed": "Repair failed",
-    "repair_revoked": "Repairs revoked",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +96,7 @@ def repairs(rows: Iterable[Any]) -> list[Repair]:
     return [
         Repair(
             at=row.action_timestamp,
-            words=ACTION_WORDS.get(row.action_type, row.action_type.replace("_", " ")),
+            words=action_word(row.action_type),
             change=_change(row),
             source=row.data_source or "",
             confidence=row.confidence_score,
@@ -122,19 +107,5 @@ def repairs(rows: Iterable[Any]) -> list[Repair]:
 
 
 def _change(row: Any) -> str:
-    new = _text(row.new_value)
-    change = f"{_text(row.old_value)} → {new}" if row.old_value is not None else new
+    change = change_text(row.old_value, row.new_value)
     return f"{row.field.replace('_', ' ')}: {change}" if row.field else change
-
-
-def _text(value: Any) -> str:
-    """A stored value in a few words."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_text(part)}" for name, part in value.items() if part is not None) or "—"
-    if isinstance(value, list):
-        return ", ".join(map(_text, value)) or "—"
-    if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
-        return f"{MINUS}{abs(value)}"
-    if isinstance(value, str) and INSTANT.match(value):
-        return f"{value[:10]} {value[11:16]} UTC"
-    return "—" if value is None else str(value)

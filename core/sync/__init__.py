@@ -1,0 +1,1 @@
+"""What the pages, the alarms and hybrid sync say alike of gaps, repairs and health."""
