@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from core.sync.health import CRITICAL_SCORE, WARNING_SCORE
 from database.engine import Cursor
 from database.json_text import to_json
 from database.queries import queries
@@ -126,7 +127,9 @@ def delete_old_cycles(cur: Cursor, before: datetime) -> int:
 
 def system_health(cur: Cursor, *, since: datetime, stream: str | None = None) -> Any:
     """(score, signals, warnings, critical) of signals open or changed since; `score` is None without any."""
-    cur.execute(SQL.system_health, {"since": since, "stream": stream})
+    cur.execute(
+        SQL.system_health, {"since": since, "stream": stream, "warning": WARNING_SCORE, "critical": CRITICAL_SCORE}
+    )
     return cur.fetchone()
 
 

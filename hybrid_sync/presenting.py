@@ -7,15 +7,12 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from core.sync.health import CRITICAL_GAPS, CRITICAL_SCORE, WARNING_GAPS, WARNING_SCORE
 from database import sync
 from database.engine import Cursor
 from hybrid_sync.cycle import WINDOW
 from hybrid_sync.gaps import CLASSIC, GAP_TYPES
 
-WARNING_SCORE: Final = 80
-CRITICAL_SCORE: Final = 50
-WARNING_GAPS: Final = 50
-CRITICAL_GAPS: Final = 100
 TARGET_SCORE: Final = 90
 TARGET_GAPS: Final = 10
 AGES: Final = ("fresh", "within_hour", "within_day", "older")

@@ -32,6 +32,7 @@ PURE = (
     "core/sessions.py",
     "core/timezones.py",
     "core/instruments.py",
+    "core/sync/health.py",
     "core/sync/words.py",
     "core/wave_records.py",
     "database/csv_text.py",

@@ -108,7 +108,8 @@ WHERE started_at < %(before)s
 -- name: system_health
 -- Mean score, and how many, of signals that are open or have changed in the window; phantoms do not count.
 SELECT round(avg(coalesce(h.health_score, 100)))::integer AS score, count(*) AS signals,
-       count(*) FILTER (WHERE h.health_score < 80) AS warnings, count(*) FILTER (WHERE h.health_score < 50) AS critical
+       count(*) FILTER (WHERE h.health_score < %(warning)s) AS warnings,
+       count(*) FILTER (WHERE h.health_score < %(critical)s) AS critical
 FROM (SELECT stream, trade_id FROM trade_states
       WHERE status IN ('ACTIVE', 'BE_PROTECTED', 'BE_EXITED', 'PENDING') AND NOT flags @> ARRAY['phantom']
       UNION

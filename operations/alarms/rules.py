@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from core.sync.health import CRITICAL_GAPS, CRITICAL_SCORE, WARNING_GAPS, WARNING_SCORE
 from core.trading_calendar import TradingCalendar
 
 WARNING, CRITICAL, FINE, UNKNOWN = "warning", "critical", "fine", "unknown"
@@ -253,14 +254,14 @@ def _bars_said(facts: Facts, calendar: TradingCalendar) -> Said:
 def _health_low(facts: Facts, _calendar: TradingCalendar) -> Said | None:
     if facts.health_score is None:
         return None
-    severity = CRITICAL if facts.health_score < 50 else WARNING if facts.health_score < 80 else FINE
+    severity = _graded(-facts.health_score, -WARNING_SCORE, -CRITICAL_SCORE)
     return iter([("", severity, f"the mean health of open and recent signals is {facts.health_score:.0f} of 100")])
 
 
 def _gaps_many(facts: Facts, _calendar: TradingCalendar) -> Said | None:
     if facts.open_gaps is None:
         return None
-    return iter([("", _graded(facts.open_gaps, 50, 100), f"{facts.open_gaps} gaps are open")])
+    return iter([("", _graded(facts.open_gaps, WARNING_GAPS, CRITICAL_GAPS), f"{facts.open_gaps} gaps are open")])
 
 
 def _journal_pending(facts: Facts, _calendar: TradingCalendar) -> Said | None:

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from core.errors import InvalidInputError
 from core.instruments import tick_size
+from core.sync.health import CRITICAL_SCORE, WARNING_SCORE
 
 DEFAULT_TICK = Decimal("0.25")
-HEALTH_WARNS_BELOW, HEALTH_FAILS_BELOW = 80, 50
 Point = TypeVar("Point")
 
 
@@ -67,8 +67,8 @@ def view_counts(counts: dict[str, int]) -> dict[str, int]:
 
 
 def health_word(score: int) -> str:
-    """How a health score is marked: pass, warn below 80, fail below 50."""
-    return "pass" if score >= HEALTH_WARNS_BELOW else "warn" if score >= HEALTH_FAILS_BELOW else "fail"
+    """How a health score is marked: pass, warn or fail."""
+    return "pass" if score >= WARNING_SCORE else "warn" if score >= CRITICAL_SCORE else "fail"
 
 
 def tick_of(symbol: str | None) -> Decimal:
