@@ -9,6 +9,7 @@ import io
 import json
 import re
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +21,7 @@ from flask_openapi3 import OpenAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.errors import DatabaseUnavailableError
 from core.lifecycle import Kind, LifecycleEvent, Source
 from database import bars, exports
 from database.bars import Contract
@@ -216,6 +218,37 @@ def test_without_pyarrow_the_command_says_what_to_install_and_leaves_no_file(
     assert found.exit_code == 1
     assert "requirements-parquet.txt" in found.output
     assert not file.exists()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_an_export_that_fails_says_so_and_leaves_the_one_before_it(
+    app: OpenAPI, db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    add(db, *life(*ENDED))
+    file = tmp_path / "signals"
+    file.write_text("the one before")
+    file.chmod(0o644)
+    arguments = ["export", "signals", "--format", kind, "--output", str(file)]
+    whole = exports.list_signals
+
+    def cut_off(*given: Any, **named: Any) -> Iterator[list[Any]]:
+        yield from whole(*given, **named)
+        raise DatabaseUnavailableError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exports, "list_signals", cut_off)
+        found = app.test_cli_runner().invoke(args=arguments)
+    assert (found.exit_code, "The database cannot be reached." in found.output) == (1, True)
+    assert file.read_text() == "the one before"
+    assert list(tmp_path.glob(".signals*")) == []
+    assert app.test_cli_runner().invoke(args=arguments).exit_code == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert TRADE.encode() in file.read_bytes() or kind == "parquet"
+
+
+def test_an_export_into_a_folder_that_is_not_there_says_so(app: OpenAPI, db: Database, tmp_path: Path) -> None:
+    found = app.test_cli_runner().invoke(args=["export", "signals", "--output", str(tmp_path / "no" / "file")])
+    assert (found.exit_code, "No such file or directory" in found.output) == (1, True)
 
 
 def test_parquet_is_not_written_to_the_terminal(app: OpenAPI) -> None:

@@ -6,9 +6,10 @@ import csv
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -113,18 +114,18 @@ def _pages(stream: str | None, since: datetime | None, until: datetime | None) -
 
 
 def _start(day: datetime | None) -> datetime | None:
-    return day_bounds(day.date())[0].astimezone(UTC) if day else None
+    return day_bounds(day.date())[0] if day else None
 
 
 def _end(day: datetime | None) -> datetime | None:
-    return day_bounds(day.date())[1].astimezone(UTC) if day else None
+    return day_bounds(day.date())[1] if day else None
 
 
 def _write(columns: Sequence[str], rows: Iterable[Sequence[Any]], kind: str, output: Path | None) -> None:
     if kind == "parquet":
         _write_parquet(columns, rows, output)
         return
-    with _target(output) as target:
+    with plain_errors(), _target(output) as target:
         writer = csv.writer(target)
         writer.writerow(columns)
         for row in rows:
@@ -136,8 +137,8 @@ def _write_parquet(columns: Sequence[str], rows: Iterable[Sequence[Any]], output
         raise click.UsageError("Parquet is no text: name a file with --output.")
     with plain_errors():
         parquet.check()
-    with _private(output, "wb") as target:
-        parquet.write(columns, rows, target)
+        with _private(output, "wb") as target:
+            parquet.write(columns, rows, target)
 
 
 @contextmanager
@@ -150,9 +151,25 @@ def _target(output: Path | None) -> Iterator[IO[str]]:
         yield file
 
 
-def _private(output: Path, mode: str, **options: Any) -> IO[Any]:
-    """A new or emptied file that others may not read."""
-    return os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), mode, **options)
+@contextmanager
+def _private(output: Path, mode: str, **options: Any) -> Iterator[IO[Any]]:
+    """A file that others may not read, under its name once it is whole: a failed export leaves the one before it."""
+    path = output.resolve()
+    if path.exists() and not path.is_file():  # /dev/null, a pipe: nothing to put another in the place of
+        with path.open(mode, **options) as file:
+            yield file
+        return
+    try:
+        handle, unfinished = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    except OSError as error:
+        raise click.FileError(str(output), error.strerror) from error
+    try:
+        with os.fdopen(handle, mode, **options) as file:
+            yield file
+        os.replace(unfinished, path)
+    except BaseException:
+        os.unlink(unfinished)
+        raise
 
 
 COMMANDS: tuple[click.Group, ...] = (export_commands,)
