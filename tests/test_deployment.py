@@ -96,7 +96,7 @@ def test_railway_migrates_first_and_waits_until_an_alert_can_be_stored() -> None
     deploy = json.loads(text("railway.json"))["deploy"]
     assert deploy["preDeployCommand"] == ["flask db upgrade"]
     assert deploy["healthcheckPath"] == "/readyz"
-    assert deploy["drainingSeconds"] >= 10
+    assert deploy["drainingSeconds"] >= 20  # as compose.yaml has it
 
 
 def test_the_systemd_unit_is_understood_by_systemd(tmp_path: Path) -> None:
