@@ -27,7 +27,7 @@ from limits.strategies import MovingWindowRateLimiter
 from database import api_tokens, second_factors, users
 from database.engine import Cursor
 from database.users import User
-from web.headers import cookie_prefix, is_https
+from web.headers import COOKIE_LIFETIME, cookie_prefix, is_https, keep_cookie
 from web.passwords import hash_of_nobody, is_password_of
 from web.policy import api_token
 from web.safe_next import safe_next
@@ -53,7 +53,6 @@ csrf = FormProtection()
 GUESSES = RateLimitItemPerMinute(10, 15)
 # From the login on. The session is not `permanent`: flask-login's strong protection spares permanent ones.
 SESSION_LIFETIME = timedelta(days=14)
-BROWSER_LIFETIME = timedelta(days=365)
 AWAITED = "awaited"
 CODE_SECONDS = 300.0
 REFUSED = "That login and password do not match."
@@ -248,14 +247,8 @@ def start_session(user: User, target: str) -> Response:
     with services().db.transaction() as cur:
         users.record_login(cur, user.id, services().clock.now())
     response = redirect(target, 303)
-    response.set_cookie(
-        _browser_cookie(),
-        _browser_signer().dumps([user.name, secrets.token_hex(8)]),
-        max_age=BROWSER_LIFETIME,
-        secure=is_https(services().settings),
-        httponly=True,
-        samesite="Lax",
-    )
+    mark = _browser_signer().dumps([user.name, secrets.token_hex(8)])
+    keep_cookie(response, _browser_cookie(), mark, httponly=True)
     return response
 
 
@@ -268,7 +261,7 @@ def _account_key(name: str) -> str:
     """What guesses at this name are counted under: the name, or this browser if the name has logged in with it."""
     cookie = request.cookies.get(_browser_cookie(), "")
     try:
-        known_name, browser = _browser_signer().loads(cookie, max_age=int(BROWSER_LIFETIME.total_seconds()))
+        known_name, browser = _browser_signer().loads(cookie, max_age=int(COOKIE_LIFETIME.total_seconds()))
     except (BadSignature, ValueError):
         return f"account {name[:64]}"
     return f"browser {browser}" if known_name == name else f"account {name[:64]}"

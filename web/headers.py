@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from flask import Flask, Response
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from core.settings import Settings
 from web.security.identity import add_proof
-from web.services import Services
+from web.services import Services, services
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -34,6 +37,7 @@ ALWAYS = {
 }
 # No includeSubDomains: the neighbours of a self-hosted service are not ours to decide about.
 STRICT_TRANSPORT_SECURITY = "max-age=31536000"
+COOKIE_LIFETIME = timedelta(days=365)
 
 
 def is_https(settings: Settings) -> bool:
@@ -44,6 +48,12 @@ def is_https(settings: Settings) -> bool:
 def cookie_prefix(settings: Settings) -> str:
     """`__Host-` makes browsers insist on Secure, Path=/ and no Domain, so no neighbouring host can plant a cookie of ours."""
     return "__Host-" if is_https(settings) else ""
+
+
+def keep_cookie(response: WerkzeugResponse, name: str, value: str, *, httponly: bool) -> None:
+    """Let the browser keep a choice or a mark of ours for a year."""
+    is_secure = is_https(services().settings)
+    response.set_cookie(name, value, max_age=COOKIE_LIFETIME, secure=is_secure, httponly=httponly, samesite="Lax")
 
 
 def security_headers(settings: Settings) -> dict[str, str]:
@@ -62,12 +72,12 @@ def init_headers(app: Flask) -> None:
 
     A view that needs another value of a header sets it itself.
     """
-    services: Services = app.extensions["signalbook"]
-    headers = answer_headers(services.settings)
+    found: Services = app.extensions["signalbook"]
+    headers = answer_headers(found.settings)
 
     @app.after_request
     def add_headers(response: Response) -> Response:
         for name, value in headers.items():
             response.headers.setdefault(name, value)
-        add_proof(response, services.secrets["secret_key"])
+        add_proof(response, found.secrets["secret_key"])
         return response

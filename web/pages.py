@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, current_app, g, redirect, render_template, request
 from flask_login import current_user
 
-from web.headers import cookie_prefix, is_https
+from web.headers import cookie_prefix, keep_cookie
 from web.safe_next import safe_next
 from web.security.account import account
 from web.security.audit import audit
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 blueprint = Blueprint("pages", __name__)
 preferences = Blueprint("preferences", __name__)
 
-PREFERENCE_LIFETIME = timedelta(days=365)
 CHOICES: Mapping[str, tuple[str, ...]] = {  # the first of each is the default
     "theme": ("dark", "light"),
     "zone": ("ny", "local", "utc"),
@@ -97,13 +95,8 @@ def save() -> ResponseReturnValue:
     response = redirect(safe_next(request.form.get("next")), 303)
     for name, offered in CHOICES.items():
         if request.form.get(name) in offered:
-            response.set_cookie(
-                _cookie(name),
-                request.form[name],
-                max_age=PREFERENCE_LIFETIME,
-                secure=is_https(services().settings),
-                samesite="Lax",  # not HttpOnly: the page's script changes them without a reload
-            )
+            # Not HttpOnly: the page's script changes them without a reload.
+            keep_cookie(response, _cookie(name), request.form[name], httponly=False)
     return response
 
 

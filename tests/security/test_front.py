@@ -20,7 +20,8 @@ from tests.support_http import PAGE, PASSWORD, csrf_token, log_in
 from tests.test_auth import is_logged_in
 from tests.test_policy import path_of, requests_of
 from web import auth
-from web.auth import BROWSER_LIFETIME, SESSION_LIFETIME
+from web.auth import SESSION_LIFETIME
+from web.headers import COOKIE_LIFETIME
 from web.passwords import hash_password
 from web_server import create_app
 
@@ -150,7 +151,7 @@ def test_a_cookie_that_somebody_else_has_signed_or_changed_opens_nothing(app: Op
 def test_what_is_signed_for_one_purpose_serves_no_other(app: OpenAPI, reader: FlaskClient, operator: str) -> None:
     key = str(app.secret_key)
     content = content_of(reader)
-    assert BROWSER_LIFETIME > SESSION_LIFETIME
+    assert COOKIE_LIFETIME > SESSION_LIFETIME
     marks = [reader.get_cookie("signalbook_browser"), None]
     for cookie in (
         marks[0].value if marks[0] else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, redirect, render_template, request
@@ -22,7 +22,7 @@ from web.dashboards import columns, export, facts, life, presenting, pulse, quer
 from web.dashboards.flags import Flag, explain, explained
 from web.dashboards.query import ListQuery
 from web.dashboards.trade.gather import gather_evidence, gather_outline
-from web.headers import cookie_prefix, is_https
+from web.headers import cookie_prefix, keep_cookie
 from web.safe_next import safe_next
 from web.services import services
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 100
 CSV_ROWS = 1000
-PREFERENCE_LIFETIME = timedelta(days=365)
 
 blueprint = Blueprint("signals", __name__)
 preferences = Blueprint("preferences", __name__)  # a viewer may choose, too
@@ -127,14 +126,7 @@ def save_columns() -> ResponseReturnValue:
     """Keep in a cookie which columns this reader wants to see; all of them when none is named."""
     response = redirect(safe_next(request.form.get("next")), 303)
     chosen = request.form.getlist("column") if "all" not in request.form else []
-    response.set_cookie(
-        _columns_cookie(),
-        columns.cookie_of(chosen) if chosen else "",
-        max_age=PREFERENCE_LIFETIME,
-        secure=is_https(services().settings),
-        httponly=True,
-        samesite="Lax",
-    )
+    keep_cookie(response, _columns_cookie(), columns.cookie_of(chosen) if chosen else "", httponly=True)
     return response
 
 
