@@ -6,10 +6,13 @@ A fallback for where no contract record is at hand: what the gateway says about 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from core.errors import InvalidInputError
+
+Listed = TypeVar("Listed", bound=Any)  # has `name` and `contract_id`
 
 # The exchange's roots, and after them the gateway's own where they differ (NQ is ENQ there, 6E is EU6).
 _ROOTS_BY_TICK: Final = {
@@ -45,6 +48,12 @@ def root_of(symbol: str) -> str | None:
     # The whole code first: EU6 is the euro at the gateway, not an expiry of something called E.
     candidates = (code,) if gateway else (code, _EXPIRY.sub("", code))
     return next((candidate for candidate in candidates if candidate in _TICK_BY_ROOT), None)
+
+
+def contracts_of(symbol: str | None, contracts: Iterable[Listed]) -> list[Listed]:
+    """The contracts whose root is the symbol's, by the exchange's name or by the gateway's."""
+    root = root_of(symbol) if symbol else None
+    return [each for each in contracts if root is not None and root in (root_of(each.name), root_of(each.contract_id))]
 
 
 def tick_size(symbol: str) -> Decimal | None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from core.instruments import contracts_of
 from core.lifecycle import Kind, Source
 from core.records import Bar, Timeframe
 from database import bars
@@ -174,4 +175,4 @@ def test_of_two_contracts_the_fuller_is_drawn() -> None:
 )
 def test_symbols_find_the_contracts_of_their_root(symbol: str | None, names: list[str]) -> None:
     listed = [MNQ, Contract("CON.F.US.ENQ.Z25", "NQZ5", "Nasdaq", Decimal("0.25"))]
-    assert [each.name for each in picture.contracts_of(symbol, listed)] == names
+    assert [each.name for each in contracts_of(symbol, listed)] == names

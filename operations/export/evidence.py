@@ -12,7 +12,7 @@ from typing import Any
 
 from automated_signals_state import derive, fold, state_hash
 from core.errors import NotFoundError
-from core.instruments import root_of
+from core.instruments import contracts_of
 from core.records import Bar, Timeframe
 from database import bars, events, exports, states
 from database.engine import Cursor
@@ -107,15 +107,13 @@ def _delivery(row: Any) -> Delivery:
 def _bars(cur: Cursor, state: Any) -> tuple[str, list[Bar]]:
     """Minute bars of the contract with the signal's root that has them, around the trade."""
     start = state.signal_time or state.first_received_at
-    root = root_of(state.symbol) if state.symbol else None
-    if root is None or start is None:
+    if start is None:
         return "", []
     end = min(state.exit_at or start + LONGEST, start + LONGEST)
-    for contract in bars.list_contracts(cur):
-        if root_of(contract.name) == root or root_of(contract.contract_id) == root:
-            found = bars.list_bars_between(cur, contract.contract_id, MINUTE, start - BEFORE, end + AFTER)
-            if found:
-                return contract.name, found[:MOST_BARS]
+    for contract in contracts_of(state.symbol, bars.list_contracts(cur)):
+        found = bars.list_bars_between(cur, contract.contract_id, MINUTE, start - BEFORE, end + AFTER)
+        if found:
+            return contract.name, found[:MOST_BARS]
     return "", []
 
 

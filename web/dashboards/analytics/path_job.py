@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from core.instruments import contracts_of
 from core.jobs import Job, Report
 from core.records import minute_of, open_minutes
 from core.trading_calendar import cme_equity_calendar
@@ -14,7 +15,6 @@ from database import bars, paths, repairs
 from database.engine import Cursor, Database
 from web.dashboards.analytics.path import Path, Range, follow
 from web.dashboards.analytics.whatif import TRIGGERS
-from web.dashboards.trade.picture import contracts_of
 
 EVERY = timedelta(minutes=5)
 MOST_TRADES = 1_000

@@ -15,7 +15,7 @@ from web.dashboards.api import answer, signals_api
 from web.dashboards.payloads import StreamQuery, TradePath
 from web.dashboards.presenting import tick_of
 from web.dashboards.trade import picture
-from web.dashboards.trade.gather import series_of
+from web.dashboards.trade.gather import drawable
 from web.dashboards.trade.paths import paths
 from web.services import services
 
@@ -51,23 +51,17 @@ def trade_chart(path: TradePath, query: StreamQuery) -> Response:
 
 def _bars(cur: Cursor, state: Any) -> dict[str, Any]:
     """The bars around a trade, or why there are none."""
-    span = picture.span_of(state)
-    contracts = picture.contracts_of(state.symbol, bars.list_contracts(cur))
-    if span is None or not contracts:
+    span, names, series = drawable(cur, state)
+    if span is None or not names:
         why = (
             "The symbol of this signal is not known"
             if not state.symbol
             else f"No contract of {state.symbol} is followed"
         )
         return _without(f"{why}, so there are no bars to draw.")
-    names = {each.contract_id: each.name for each in contracts}
-    start, end = span
-    series = series_of(cur, list(names), start, end)
     if series is None:
         return _without(f"No bars of {', '.join(sorted(names.values()))} are stored for the time of this signal.")
-    drawn = bars.list_bars_between(
-        cur, series.contract_id, series.timeframe, *picture.window(start, end, series.timeframe)
-    )
+    drawn = bars.list_bars_between(cur, series.contract_id, series.timeframe, *picture.window(*span, series.timeframe))
     contract = {"id": series.contract_id, "name": names[series.contract_id]}
     return {
         "contract": contract, "timeframe": str(series.timeframe), "bars": picture.columns(drawn), "no_bars": None,

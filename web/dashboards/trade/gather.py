@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
+from core.instruments import contracts_of
 from database import bars, deliveries, sync
 from database.engine import Cursor
 from web.dashboards.trade import evidence, picture
@@ -29,17 +30,25 @@ def gather_evidence(cur: Cursor, state: Any, lines: Sequence[Any]) -> dict[str, 
     }
 
 
-def series_of(cur: Cursor, contracts: Sequence[str], start: datetime, end: datetime) -> Series | None:
-    """The series of these contracts to draw for a signal that lasted so long; None where no bars are stored."""
-    held = bars.count_series_between(cur, list(contracts), start - AROUND, end + AROUND)
-    return picture.choose_series([Series(*each) for each in held], start, end)
+class Drawable(NamedTuple):
+    """How long a signal lasted, the names of its contracts by id, and which of their series to draw; None without bars."""
+
+    span: tuple[datetime, datetime] | None
+    names: dict[str, str]
+    series: Series | None
+
+
+def drawable(cur: Cursor, state: Any) -> Drawable:
+    """What there is to draw of a signal."""
+    span = picture.span_of(state)
+    names = {each.contract_id: each.name for each in contracts_of(state.symbol, bars.list_contracts(cur))}
+    if span is None or not names:
+        return Drawable(span, names, None)
+    held = bars.count_series_between(cur, list(names), span[0] - AROUND, span[1] + AROUND)
+    return Drawable(span, names, picture.choose_series([Series(*each) for each in held], *span))
 
 
 def gather_outline(cur: Cursor, state: Any, events: Sequence[Any]) -> dict[str, bool]:
     """Which charts the page will have, so that their places are kept from the beginning and nothing jumps."""
-    span = picture.span_of(state)
-    contracts = picture.contracts_of(state.symbol, bars.list_contracts(cur))
-    names = [each.contract_id for each in contracts]
-    has_bars = span is not None and bool(names) and series_of(cur, names, *span) is not None
     minutes = {event.slot for event in events if event.event_type == "MFE_UPDATE" and event.revoked_at is None}
-    return {"has_bars": has_bars, "has_paths": len(minutes) > 1}
+    return {"has_bars": drawable(cur, state).series is not None, "has_paths": len(minutes) > 1}

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from core.instruments import root_of
 from core.lifecycle import BAR
 from core.records import Bar, Timeframe, Unit
 from web.dashboards.life import bar_of, rank_of
@@ -47,12 +46,6 @@ def span_of(state: Any) -> tuple[datetime, datetime] | None:
     if start is None:
         return None
     return start, max([at for at in last if at is not None] or [start], default=start)
-
-
-def contracts_of(symbol: str | None, contracts: Iterable[Any]) -> list[Any]:
-    """The contracts whose root is the symbol's, by the exchange's name or by the gateway's."""
-    root = root_of(symbol) if symbol else None
-    return [each for each in contracts if root is not None and root in (root_of(each.name), root_of(each.contract_id))]
 
 
 def choose_series(held: Iterable[Series], start: datetime, end: datetime) -> Series | None:
