@@ -16,5 +16,3 @@ const check = keepCurrent(SECONDS, (page) => {
 
 listen(() => check(), () => {}, ["analysis"]);
 if (document.querySelector("[data-rows]")) walkByKeys();
-const filters = document.querySelector("[data-filters]");
-filters?.addEventListener("change", (event) => event.target.matches("select") && filters.requestSubmit());

@@ -70,8 +70,6 @@ async function draw() {
   region.dataset.isReady = "yes";
 }
 
-const filters = document.querySelector("[data-filters]");
-filters.addEventListener("change", (event) => event.target.matches("select") && filters.requestSubmit());
 if (region) {
   await draw().catch(() => {
     for (const box of region.querySelectorAll("[data-plot]")) box.textContent = "The chart could not be loaded; the figures stand in the tables.";

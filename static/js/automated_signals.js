@@ -19,8 +19,6 @@ keepLive(SECONDS, (page) => {
 
 if (document.querySelector("[data-rows]")) walkByKeys();
 offerPicks();
-const filters = document.querySelector("[data-filters]");
-filters?.addEventListener("change", (event) => event.target.matches("select") && filters.requestSubmit());
 for (const link of document.querySelectorAll(".tabs [data-key]")) {
   onKey(link.dataset.key, link.firstChild.textContent.trim(), () => {
     location.href = document.querySelector(`.tabs [data-key="${link.dataset.key}"]`).href;

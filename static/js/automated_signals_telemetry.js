@@ -1,6 +1,6 @@
 /* The delivery log: one delivery beside the list, new ones on top as they come, quarantined ones replayed. */
 
-import { onKey } from "./base.js";
+import { formToken, onKey } from "./base.js";
 import { offerCopies } from "./copy.js";
 import { fetchPage, keepCurrent } from "./live.js";
 import { addAbove, isAtTop, rows, select, walkByKeys } from "./rows.js";
@@ -99,8 +99,7 @@ async function replay(button) {
   button.disabled = true;
   result.textContent = "Working …";
   try {
-    const token = document.querySelector('meta[name="csrf-token"]').content;
-    const answer = await fetch(button.dataset.replay, { method: "POST", headers: { "X-CSRFToken": token } });
+    const answer = await fetch(button.dataset.replay, { method: "POST", headers: { "X-CSRFToken": formToken() } });
     const found = await answer.json();
     if (!answer.ok) throw new Error(found.error);
     result.textContent = `${found.understood} of ${found.tried} understood now.`;
@@ -131,10 +130,9 @@ async function asRunTelemetryBackfill(limit = 1000) {
   backfillButton.disabled = true;
   backfillButton.textContent = "Running backfill...";
   try {
-    const token = document.querySelector('meta[name="csrf-token"]').content;
     const answer = await fetch("/api/automated-signals/telemetry/backfill", {
       method: "POST",
-      headers: { "Content-Type": "application/json", "X-CSRFToken": token },
+      headers: { "Content-Type": "application/json", "X-CSRFToken": formToken() },
       body: JSON.stringify({ limit }),
     });
     const report = await answer.json();
@@ -190,9 +188,6 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-replay]");
   if (button) replay(button);
 });
-const filters = document.querySelector("[data-filters]");
-if (filters) {
-  filters.querySelector("button").hidden = true;
-  filters.addEventListener("change", () => filters.requestSubmit());
-}
+const filterButton = document.querySelector("[data-filters] button");
+if (filterButton) filterButton.hidden = true;
 offerCopies();

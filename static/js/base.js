@@ -19,6 +19,11 @@ export function onKey(key, description, action) {
   keys.set(key, { description, action });
 }
 
+/** What a request that changes something sends along as X-CSRFToken. */
+export function formToken() {
+  return document.querySelector('meta[name="csrf-token"]').content;
+}
+
 /** Keep a choice in its cookie and show it at once. */
 function choose(name, value) {
   const secure = location.protocol === "https:" ? "; secure" : "";
@@ -96,6 +101,7 @@ if (document.querySelector("[data-filter]")) {
 document.addEventListener("click", onPreference);
 document.addEventListener("click", (event) => closeMenus(event.target.closest?.("details.menu")));
 document.addEventListener("keydown", onKeyDown);
+document.addEventListener("change", (event) => event.target.matches("[data-filters] select") && event.target.form.requestSubmit());
 document.addEventListener("pointerover", explainTime);
 const helpButton = document.querySelector("[data-help]");
 if (helpButton) {

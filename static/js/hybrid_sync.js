@@ -1,5 +1,6 @@
 /* The page of hybrid sync: current as changes come; a cycle, an import or a revocation on demand. */
 
+import { formToken } from "./base.js";
 import { keepLive, patchParts } from "./live.js";
 
 const SECONDS = 20;
@@ -7,7 +8,6 @@ const said = document.querySelector("[data-said]");
 const progress = document.querySelector("[data-progress]");
 const drop = document.querySelector("[data-drop]");
 const file = document.querySelector("[data-file]");
-const token = document.querySelector('meta[name="csrf-token"]').content;
 
 keepLive(SECONDS, patchParts);
 
@@ -17,7 +17,7 @@ async function work(path, body, headers = {}) {
   buttons.forEach((button) => (button.disabled = true));
   if (progress) progress.hidden = false;
   try {
-    const answer = await fetch(path, { method: "POST", body, headers: { "X-CSRFToken": token, Accept: "application/json", ...headers } });
+    const answer = await fetch(path, { method: "POST", body, headers: { "X-CSRFToken": formToken(), Accept: "application/json", ...headers } });
     const told = await answer.json();
     if (answer.ok) return told;
     say(told.detail ?? `answered ${answer.status}`, true);
@@ -77,5 +77,3 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
     if (kind === "drop" && event.dataTransfer.files[0]) importLog(event.dataTransfer.files[0]);
   });
 }
-const filters = document.querySelector("[data-filters]");
-filters.addEventListener("change", (event) => event.target.matches("select") && filters.requestSubmit());

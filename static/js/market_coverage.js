@@ -1,5 +1,6 @@
 /* The coverage map, hour by hour, and the button that fills what is missing. */
 
+import { formToken } from "./base.js";
 import { count } from "./format.js";
 import { get } from "./market_api.js";
 
@@ -31,9 +32,8 @@ export async function fill(button, result, contract, timeframe) {
   button.disabled = true;
   result.textContent = "Asking the gateway…";
   try {
-    const token = document.querySelector('meta[name="csrf-token"]').content;
     const answer = await fetch("/api/market-data/fill", {
-      method: "POST", headers: { "Content-Type": "application/json", "X-CSRFToken": token },
+      method: "POST", headers: { "Content-Type": "application/json", "X-CSRFToken": formToken() },
       body: JSON.stringify({ contract, timeframe, days: DAYS }),
     });
     const found = await answer.json();

@@ -54,10 +54,13 @@ function options({ box, spec }) {
 
 /** The marks of a time axis: the clock, and the day where one begins. */
 function clockMarks(_chart, splits, _axis, _space, step) {
-  return splits.map((at) => {
-    const text = instant(new Date(at * 1000), root.dataset.zone, "minute");
-    return step >= 86400 || text.slice(11, 16) === "00:00" ? text.slice(5, 10) : text.slice(11, 16);
-  });
+  return splits.map((at) => clockMark(at, step >= DAY));
+}
+
+/** The mark at Unix seconds: the clock, or the day where one begins. */
+export function clockMark(at, isDay = false) {
+  const text = instant(new Date(at * 1000), root.dataset.zone, "minute");
+  return isDay || text.slice(11, 16) === "00:00" ? text.slice(5, 10) : text.slice(11, 16);
 }
 
 function series(line, spec) {

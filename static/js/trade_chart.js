@@ -2,7 +2,7 @@
 
 import { CandlestickSeries, LineStyle, createChart, createSeriesMarkers } from "../vendor/lightweight-charts-5.2.1/lightweight-charts.js";
 import { count, instant, price, rMultiple } from "./format.js";
-import { color, plot } from "./plots.js";
+import { clockMark, color, plot } from "./plots.js";
 
 const region = document.querySelector("[data-picture]");
 const root = document.documentElement;
@@ -108,7 +108,7 @@ function dress() {
     layout: { background: { color: color("--raised") }, textColor: muted },
     grid: { vertLines: { color: line }, horzLines: { color: line } },
     localization: { timeFormatter: clock },
-    timeScale: { tickMarkFormatter: (time) => (clock(time).slice(11, 16) === "00:00" ? clock(time).slice(5, 10) : clock(time).slice(11, 16)) },
+    timeScale: { tickMarkFormatter: (time) => clockMark(time) },
   });
   candles.series.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderVisible: false });
 }
