@@ -10,6 +10,7 @@ from database.storable import NO_NUL
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
+MONTH = r"^[12]\d{3}-(0[1-9]|1[0-2])$"
 
 
 class StreamQuery(BaseModel):
@@ -45,9 +46,7 @@ class SignalQuery(PageQuery):
 class MonthQuery(StreamQuery):
     """A month of New York days."""
 
-    month: str | None = Field(
-        None, pattern=r"^[12]\d{3}-(0[1-9]|1[0-2])$", description="YYYY-MM; the present month when not given"
-    )
+    month: str | None = Field(None, pattern=MONTH, description="YYYY-MM; the present month when not given")
 
 
 class TradePath(BaseModel):

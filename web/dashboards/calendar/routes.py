@@ -11,19 +11,19 @@ from core.timezones import new_york_date
 from database import signals, states
 from web.dashboards import records
 from web.dashboards.calendar import grid
+from web.dashboards.payloads import MONTH
 from web.dashboards.query import EARLIEST, LATEST, read_query
 from web.dashboards.routes import blueprint
 from web.services import services
 
 PAGE = "/automated-signals-calendar"
-MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])")
 
 
 @blueprint.get(PAGE)
 def calendar_page() -> str:
     """Counts and R totals of either leg for each New York day of a month, with week totals."""
     asked = request.args.get("month") or None
-    if asked and not MONTH.fullmatch(asked):
+    if asked and not re.fullmatch(MONTH, asked):
         raise InvalidInputError("month: must be a month such as 2025-12", field="month")
     today = new_york_date(services().clock.now())
     first, after = records.month_of(asked, today)
