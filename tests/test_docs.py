@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,10 +12,13 @@ import pytest
 from dotenv import dotenv_values
 from flask_openapi3 import OpenAPI
 
+import hybrid_sync.routes
+import waves.parts
 from core import errors
-from core.settings import BY_NAME, SETTINGS, Setting, load_settings
+from core.settings import BY_NAME, SETTINGS, Setting, Settings, load_settings
+from database.engine import Database
 from tests.support_service import service
-from web_server import JOBS
+from web_server import JOBS, create_app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -77,8 +81,25 @@ def test_every_route_is_named(app: OpenAPI) -> None:
     assert missing(routes) == []
 
 
-def test_every_job_is_named() -> None:
-    assert missing({job.name for job in JOBS}) == []
+def test_every_job_is_named(settings: Settings, db: Database, tmp_path: Path) -> None:
+    everything = replace(
+        settings,
+        signal_ws_url="ws://127.0.0.1:1",
+        projectx_username="ann",
+        projectx_api_token="none",
+        backup_dir=tmp_path,
+    )
+    found = create_app(everything, db).extensions
+    of_features = (
+        *JOBS,
+        *found["market_data"].jobs,
+        *waves.parts.jobs(everything),
+        *hybrid_sync.routes.jobs(everything),
+    )
+    jobs = found["operations"].jobs(of_features, found["telemetry"].journal.stats)
+    assert {"feed_keeper", "process_waves", "backup", "alarms"} <= {job.name for job in jobs}
+    drawn = CODE.findall((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+    assert sorted({job.name for job in jobs} - set(drawn)) == []
 
 
 def test_every_error_code_is_named() -> None:
