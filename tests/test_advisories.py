@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tools.audit import audit, of, read
+from tools.audit import PINNED, audit, of, read
 
 ROOT = Path(__file__).parents[1]
 HASH = "--hash=sha256:" + "0" * 64
@@ -86,6 +86,18 @@ def test_pip_audit_finds_a_pin_that_an_advisory_names_and_passes_one_that_is_fix
     assert "sound-one" not in said
     pins.write_text(f"weak-one==1.1 {HASH}\nsound-one==2.0 {HASH}\n")
     assert audit([pins], advisories) == 0
+
+
+def test_every_file_of_pins_is_compared_with_each_of_its_versions(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert sorted(PINNED) == sorted(path.name for path in ROOT.glob("requirements*.txt"))
+    bench = record("pandas", {"introduced": "2"}, {"fixed": "3"})
+    calendar = record("pandas", {"introduced": "3"}, number="PYSEC-0000-2")
+    files = [ROOT / name for name in PINNED if "-bench" in name or "-calendar" in name]
+    assert audit(files, read(folder(tmp_path / "copy", bench, calendar))) == 1
+    said = capfd.readouterr().out
+    assert ("PYSEC-0000-1" in said, "PYSEC-0000-2" in said) == (True, True)
 
 
 def test_an_audit_that_fails_is_not_taken_for_one_that_found_something(tmp_path: Path) -> None:

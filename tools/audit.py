@@ -26,7 +26,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 ROOT = Path(__file__).parents[1]
-PINNED = ("requirements.txt", "requirements-dev.txt", "requirements-parquet.txt")
+PINNED = tuple(f"requirements{part}.txt" for part in ("", "-dev", "-parquet", "-bench", "-calendar"))
 ENDINGS = (".json", ".yaml", ".yml")
 NOT_GIVEN = (
     "No copy of the advisories is given, so nothing was compared: set ADVISORIES to a folder or a zip of OSV records of PyPI,\n"
@@ -54,15 +54,20 @@ def main() -> int:
 
 
 def audit(files: list[Path], advisories: Advisories) -> int:
-    """Run pip-audit over these pinned files: 0 nothing is known, 1 something is, 2 it did not come to an end."""
-    chosen = [argument for file in files for argument in ("--requirement", str(file))]
-    with serving(advisories) as url, tempfile.TemporaryDirectory() as room:
+    """Run pip-audit over each of these pinned files: 0 nothing is known, 1 something is, 2 it did not come to an end."""
+    with serving(advisories) as url:
+        return max([_audit(file, url) for file in files])
+
+
+def _audit(file: Path, url: str) -> int:
+    """One file by itself: two may pin another version of the same package, which pip-audit takes for a mistake."""
+    with tempfile.TemporaryDirectory() as room:
         table = Path(room) / "table"
         command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--require-hashes", "--progress-spinner", "off",
                    "--cache-dir", room, "--output", str(table), "--vulnerability-service", "osv", "--osv-url", url]  # fmt: skip
-        code = subprocess.run([*command, *chosen], check=False).returncode
+        code = subprocess.run([*command, "--requirement", str(file)], check=False).returncode
         said = table.read_text(encoding="utf-8") if table.exists() else ""
-    print(said)
+    print(f"{file.name}\n{said}" if said else file.name)
     return code if code == 0 or said else 2
 
 
