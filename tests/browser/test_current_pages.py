@@ -12,6 +12,7 @@ from tests.support_signals import add, event
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("operator")]
 PAGE = "/automated-signals/T1"
+CALENDAR = "/automated-signals-calendar"
 
 
 def cut_off(route: Route) -> None:
@@ -31,6 +32,17 @@ def test_a_page_that_was_cut_off_on_its_way_is_asked_for_again(screen: Screen, d
     page.unroute(f"**{PAGE}")
     page.keyboard.press("r")
     expect(page.locator('[data-part="marks"]')).to_contain_text("EXIT_SL")
+
+
+def test_nothing_moves_when_a_page_says_that_it_is_live(screen: Screen) -> None:
+    screen.page.route("**/*.js", lambda route: route.abort())
+    page = screen.log_in(to=CALENDAR)
+    head = page.locator(".page-head-end")
+    before = head.bounding_box()
+    page.unroute("**/*.js")
+    screen.open(CALENDAR)
+    expect(page.locator("[data-freshness].is-live")).to_have_count(1)
+    assert head.bounding_box() == before
 
 
 def test_what_a_signal_gains_while_its_page_is_open_appears_on_it(screen: Screen, db: Database) -> None:
