@@ -36,6 +36,19 @@ def test_a_trade_with_bars_shows_candles_and_paths(screen: Screen, db: Database)
     assert not screen.scrolls_sideways()
 
 
+def test_what_is_said_below_the_charts_stands_there_before_they_do(screen: Screen, db: Database) -> None:
+    trade(db)
+    store(db, *(bar(minute) for minute in range(-70, 80)))
+    page = screen.log_in(to=PAGE)
+    expect(page.locator(READY)).to_have_count(1)
+    notes = ("[data-candle-note]", "[data-path-note]")
+    drawn = [page.locator(note).inner_text() for note in notes]
+    page.route("**/*.js", lambda route: route.abort())
+    screen.open(PAGE)
+    assert [page.locator(note).inner_text() for note in notes] == drawn
+    assert drawn[0].startswith("128 bars of 1m, MNQZ5. Levels: Stop 20490.00")
+
+
 def test_without_bars_the_paths_stand_alone_and_grow_as_the_trade_does(screen: Screen, db: Database) -> None:
     add(db, event("T1", Kind.ENTRY, symbol="ES1!"), mfe("T1", 3, "0.5", "0.5"))
     page = screen.log_in(to=PAGE)

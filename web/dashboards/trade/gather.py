@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from core.instruments import contracts_of
+from core.records import Timeframe
 from database import bars, deliveries, sync
 from database.engine import Cursor
 from web.dashboards.trade import evidence, picture
+from web.dashboards.trade.paths import paths
 from web.dashboards.trade.picture import Series
 
 MOST_ROWS = 60
+LEGS = ("no_be", "be", "mae")
 AROUND = timedelta(hours=1)
 
 
@@ -48,7 +52,32 @@ def drawable(cur: Cursor, state: Any) -> Drawable:
     return Drawable(span, names, picture.choose_series([Series(*each) for each in held], *span))
 
 
-def gather_outline(cur: Cursor, state: Any, events: Sequence[Any]) -> dict[str, bool]:
-    """Which charts the page will have, so that their places are kept from the beginning and nothing jumps."""
-    minutes = {event.slot for event in events if event.event_type == "MFE_UPDATE" and event.revoked_at is None}
-    return {"has_bars": drawable(cur, state).series is not None, "has_paths": len(minutes) > 1}
+@dataclass(frozen=True, slots=True)
+class Candles:
+    """What is said below the candles."""
+
+    bars: int
+    timeframe: Timeframe
+    contract: str
+    levels: list[dict[str, Any]]
+    markers: list[tuple[str, datetime]]
+
+
+def gather_outline(cur: Cursor, state: Any, events: Sequence[Any]) -> dict[str, Any]:
+    """What is said below the charts the page will have (None for those it will not), so that a reader need not wait for
+    them, and their places are kept from the beginning."""
+    told = paths(state, events)
+    reached = {leg: next((value for value in reversed(told[leg]) if value is not None), None) for leg in LEGS}
+    minutes = len(told["time"])
+    return {"candles": _candles(cur, state, events), "told": reached | {"minutes": minutes} if minutes else None}
+
+
+def _candles(cur: Cursor, state: Any, events: Sequence[Any]) -> Candles | None:
+    span, names, series = drawable(cur, state)
+    if span is None or series is None:
+        return None
+    contract, timeframe = series.contract_id, series.timeframe
+    held = bars.count_series_between(cur, [contract], *picture.window(*span, timeframe))
+    marked = [(each["text"], datetime.fromtimestamp(each["time"], UTC)) for each in picture.markers(events, timeframe)]
+    count = next((found for _, frame, found in held if frame == timeframe), 0)
+    return Candles(count, timeframe, names[contract], picture.levels(state), marked)
