@@ -22,6 +22,7 @@ const series = new URLSearchParams({ contract, timeframe });
 let [bars, asked, oldest] = [[], 0, null];
 let [isAsking, isAskedAgain, isLoadingOlder] = [false, false, false];
 let forming = null; // what has come since the last frame was drawn
+let drawn = 0; // forming bars of the stream so far
 let way = "away";
 let [checkedAt, feedAt, coverageAt] = [0, 0, 0];
 let facts = null;
@@ -52,12 +53,14 @@ async function refresh() {
   isAsking = true;
   try {
     const parameters = new URLSearchParams(series);
+    const drawnBefore = drawn;
     if (asked) parameters.set("changed_since", asked - 2);
     parameters.set("limit", asked ? 5000 : PAGE);
     const answer = await get("bars", parameters);
     const first = bars[0]?.time ?? 0;
     const fresh = rows(answer.bars).filter((bar) => bar.time >= first);
-    if (answer.forming) fresh.push(formingBar(answer.forming));
+    // An answer that was on its way while the stream brought a newer price must not take that back.
+    if (answer.forming && drawn === drawnBefore) fresh.push(formingBar(answer.forming));
     take(fresh);
     asked = answer.now;
     checkedAt = Date.now();
@@ -117,6 +120,7 @@ function showForming() {
   if (asked && open[timeframe]) {
     const bar = formingBar(open[timeframe]);
     if (bar.time >= (bars.at(-1)?.time ?? 0)) take([bar]);
+    drawn += 1;
     describe();
   }
   showQuote(quote);
