@@ -187,7 +187,7 @@ def test_intake_and_writer_share_five_seconds_to_end_so_that_the_journal_is_clos
         return Mock(stop=stop)
 
     journal = Mock()
-    parts = dict.fromkeys(("settings", "db", "door"), Mock())
+    parts = dict.fromkeys(("settings", "db", "door", "built_at"), Mock())
     Telemetry(**parts, clock=clock, journal=journal, writer=takes("writer", 9), intake=takes("intake", 4)).stop()
     assert given == {"intake": 5.0, "writer": 1.0}
     journal.close.assert_called_once()
