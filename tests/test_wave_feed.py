@@ -92,6 +92,11 @@ def statuses(db: Database) -> dict[datetime, str]:
         return {row.wave_time: row.status for row in waves.list_waves(cur, limit=100)}
 
 
+def signals_of(db: Database, wave_time: datetime) -> int:
+    with db.transaction() as cur:
+        return len(waves.get_wave_signals(cur, wave_time))
+
+
 def saved_state(db: Database) -> Any:
     with db.transaction() as cur:
         return waves.get_feed_state(cur)
@@ -123,7 +128,8 @@ def test_outside_its_window_nothing_is_asked_but_pushes_are_taken(db: Database) 
         for number in (1, 2):
             sky.server.push({"type": "signal", "data": raw_signal(number, 1, **FOUR)})
         sky.server.push({"type": "heartbeat", "ts": 0})
-        eventually(lambda: statuses(db).get(WAVE) == "collecting")
+        eventually(lambda: signals_of(db, WAVE) == 2)  # each of them puts the end of its wave off
+        assert statuses(db)[WAVE] == "collecting"
         clock.at += processor.PUSH_SETTLES
         eventually(lambda: statuses(db)[WAVE] == "completed")
         assert sky.server.requests == 1
