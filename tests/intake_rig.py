@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 
@@ -41,6 +42,9 @@ _BACKENDS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()
 LIFE = ("SIGNAL_CREATED", "ENTRY", "MFE_UPDATE", "BE_TRIGGERED", "MFE_UPDATE", "BE_TRIGGERED", "EXIT_BE", "EXIT_SL")
 LARGE = 60_000
 """Padding that fills a journal segment with 70 alerts, for the crash point that only a rotation reaches."""
+
+OVERLAP = 1000
+"""Rows become visible out of the order of their ids; that many are read again."""
 
 
 def until(is_true: Callable[[], object], seconds: float = 10.0) -> float:
@@ -257,7 +261,7 @@ class Rig:
         rows = self.ask(_BACKENDS, f"signalbook {role} %")
         return [row[0] for row in rows]
 
-    def ask(self, query: str, *given: object) -> list[tuple[object, ...]]:
+    def ask(self, query: str, *given: object) -> list[tuple[Any, ...]]:
         with closing(psycopg2.connect(self.url)) as conn, conn.cursor() as cur:
             cur.execute(query, given)
             return cur.fetchall()
@@ -306,14 +310,30 @@ class Rig:
         yield
 
     def await_stored(self, seconds: float = 30.0) -> float:
-        """Wait until every alert acknowledged so far has its row; how long that took."""
-        with self.tally.lock:
-            acked = set(self.tally.acked)
-        return until(lambda: acked <= set(self.bodies()), seconds)
+        """Wait until every alert acknowledged so far has its row; how long that took.
 
-    def bodies(self) -> list[bytes]:
-        """Every body stored so far, in the order of storing."""
-        return [bytes(row[0]) for row in self.ask(f"SELECT raw_body FROM {self.table} ORDER BY id")]
+        Raises AssertionError, which says how many have none, when for so many seconds no row has come.
+        """
+        with self.tally.lock:
+            missing = set(self.tally.acked)
+        started = moved = time.monotonic()
+        newest = 0
+        while True:
+            rows = self.rows(since=newest - OVERLAP)
+            newest = max((number for number, _ in rows), default=0)
+            before = len(missing)
+            missing.difference_update(body for _, body in rows)
+            now = time.monotonic()
+            if not missing:
+                return now - started
+            moved = now if len(missing) < before else moved
+            assert now - moved < seconds, f"{len(missing)} acknowledged alerts have no row, e.g. {min(missing)[:200]!r}"
+            time.sleep(0.02)
+
+    def rows(self, since: int = 0) -> list[tuple[int, bytes]]:
+        """Id and body of every alert stored after the row of that id, in the order of storing."""
+        found = self.ask(f"SELECT id, raw_body FROM {self.table} WHERE id > %s ORDER BY id", since)
+        return [(number, bytes(body)) for number, body in found]
 
     # --- the end
 
@@ -325,7 +345,7 @@ class Rig:
         if not may_lose:
             self.drains.append(self.await_stored())
         tally = self.tally
-        rows = [body for body in self.bodies() if body in tally.bodies]
+        rows = [body for _, body in self.rows() if body in tally.bodies]
         seconds = sorted(tally.seconds)
         report = Report(
             cycles=self.cycles,
