@@ -31,7 +31,7 @@ from telemetry.prepare import Prepared, prepare
 log = logging.getLogger(__name__)
 
 GROUP = 100
-DRAIN_GROUP = 500
+DRAIN_GROUP = 500  # as far as the database stores that many within the time of a statement
 STATEMENT_TIMEOUT_MS = 700
 LIVE_BUDGET_SECONDS = 2.0
 DRAIN_BUDGET_SECONDS = 15.0
@@ -41,7 +41,8 @@ IN_FLIGHT_SECONDS = 2.0  # what is younger may still be on its way from its own 
 CARE_SECONDS = 1.0
 ADOPT_SECONDS = 60.0
 CONNECT_TIMEOUT_SECONDS = 2
-REFUSED = (psycopg2.DataError, psycopg2.IntegrityError)
+REFUSED = (psycopg2.DataError, psycopg2.IntegrityError)  # by the database, of one record and however often
+FAULT = "not stored as understood: a fault of the service; it can be replayed"
 
 Project = Callable[[Cursor, Sequence[Prepared], dict[UUID, StoredDelivery]], dict[UUID, StoredDelivery]]
 
@@ -87,6 +88,7 @@ class Writer:
         self._connection: Connection | None = None
         self._stop = threading.Event()
         self._busy_until: float | None = None
+        self._drain_group = DRAIN_GROUP
         self._retry_at = 0.0
         self._care_at = 0.0
         self._adopt_at = 0.0
@@ -170,12 +172,14 @@ class Writer:
                 item.settle(stored.get(item.record.receipt_id))
 
     def _store(self, group: Sequence[Prepared], budget: float, *, replayed: bool = False) -> dict[UUID, StoredDelivery]:
-        """Store a group in one transaction; if the database refuses one of its records, one by one."""
+        """Store a group in one transaction; if one of its records cannot be stored, one by one."""
         self._busy_until = self._clock.monotonic() + budget
         try:
             try:
                 stored = self._transact(group)
-            except REFUSED:
+            except Exception as error:
+                if not _is_of_one_record(error):
+                    raise
                 self._connected().rollback()
                 stored = {}
                 for prepared in group:
@@ -198,13 +202,16 @@ class Writer:
         return stored
 
     def _store_alone(self, prepared: Prepared) -> dict[UUID, StoredDelivery]:
-        """One record; refused by the database, its bytes are stored as quarantined with the reason."""
+        """One record; if it cannot be stored as understood, its bytes are, as quarantined with the reason."""
         try:
             return self._transact([prepared])
-        except REFUSED as error:
+        except Exception as error:
+            if not _is_of_one_record(error):
+                raise
             self._connected().rollback()
-            log.error(
-                "delivery_refused", extra={"receipt_id": str(prepared.delivery.receipt_id), "sqlstate": error.pgcode}
+            sqlstate = error.pgcode if isinstance(error, psycopg2.Error) else None
+            log.exception(
+                "delivery_refused", extra={"receipt_id": str(prepared.delivery.receipt_id), "sqlstate": sqlstate}
             )
             bare = replace(
                 prepared.delivery,
@@ -213,7 +220,7 @@ class Writer:
                 fused_event=None,
                 handler_result=None,
                 repair=None,
-                validation_error=f"refused by the database (SQLSTATE {error.pgcode})",
+                validation_error=f"refused by the database (SQLSTATE {sqlstate})" if sqlstate else FAULT,
             )
             return self._transact([Prepared(bare, (), is_understood=False)])
 
@@ -271,11 +278,23 @@ class Writer:
         With `min_age_seconds` what is younger is left to the request that brought it.
         """
         any_stored = False
-        for _segment, records in self._journal.backlog(DRAIN_GROUP, min_age_seconds=min_age_seconds):
-            self._store([prepare(record) for record in records], DRAIN_BUDGET_SECONDS, replayed=True)
-            any_stored = True
-            self._store_waiting()
+        for _segment, waiting in self._journal.backlog(DRAIN_GROUP, min_age_seconds=min_age_seconds):
+            left = waiting
+            while left:
+                group, left = left[: self._drain_group], left[self._drain_group :]
+                self._replay(group)
+                any_stored = True
+                self._store_waiting()
         return any_stored
+
+    def _replay(self, records: Sequence[Record]) -> None:
+        """Store so many in one transaction; when the database has no time for them, next time half as many."""
+        try:
+            self._store([prepare(record) for record in records], DRAIN_BUDGET_SECONDS, replayed=True)
+        except DATABASE_ERRORS:
+            self._drain_group = max(1, len(records) // 2)
+            raise
+        self._drain_group = min(DRAIN_GROUP, self._drain_group * 2)
 
     def _store_waiting(self) -> None:
         if not self._queue.empty():
@@ -321,3 +340,8 @@ class Writer:
                 continue
             with cut:
                 cut.shutdown(socket.SHUT_RDWR)
+
+
+def _is_of_one_record(error: Exception) -> bool:
+    """The database refuses a record, or we fail with it: its neighbours can be stored, and trying again does not help."""
+    return isinstance(error, REFUSED) or not isinstance(error, DATABASE_ERRORS)
