@@ -84,7 +84,7 @@ class Writer:
         self._journal = journal
         self._clock = clock
         self._project = project
-        self._queue: queue.SimpleQueue[Passage] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Passage | None] = queue.SimpleQueue()  # None wakes it for the end
         self._connection: Connection | None = None
         self._stop = threading.Event()
         self._busy_until: float | None = None
@@ -105,6 +105,7 @@ class Writer:
     def stop(self, seconds: float = 5.0) -> None:
         """Store what waits, for at most `seconds`; the rest waits on disk."""
         self._stop.set()
+        self._queue.put(None)
         self._thread.join(timeout=seconds)
 
     def submit(self, passage: Passage) -> None:
@@ -150,16 +151,14 @@ class Writer:
             self._probe()
 
     def _take(self) -> list[Passage]:
+        items: list[Passage | None] = []
         try:
-            items = [self._queue.get(timeout=IDLE_SECONDS)]
-        except queue.Empty:
-            return []
-        while len(items) < GROUP:
-            try:
+            items.append(self._queue.get(timeout=IDLE_SECONDS))
+            while len(items) < GROUP:
                 items.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-        return items
+        except queue.Empty:
+            pass
+        return [item for item in items if item is not None]
 
     def _store_items(self, items: list[Passage]) -> None:
         stored: dict[UUID, StoredDelivery] = {}
