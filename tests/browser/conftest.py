@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import waitress
 from flask_openapi3 import OpenAPI
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 from waitress import wasyncore
 
 from tests.support_http import PASSWORD
@@ -25,7 +25,9 @@ from tests.support_needs import missing, node_package
 from web.assets import wrap_static
 
 CHROMIUM = Path("/usr/bin/chromium")
+NO_OTHER_HOST = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 FLAGS = (
+    NO_OTHER_HOST,
     "--no-sandbox",
     "--disable-quic",
     "--disable-background-networking",
@@ -117,16 +119,16 @@ def screen(context: BrowserContext, live_server: str) -> Iterator[Screen]:
 
 
 def watch(screen: Screen) -> None:
-    """Write down every script error, console error and foreign request of the page; foreign requests are cut."""
+    """Write down every script error, console error and request to another host; NO_OTHER_HOST lets none of those out.
 
-    def on_route(route: Route) -> None:
-        if urlsplit(route.request.url).netloc == urlsplit(screen.base).netloc or route.request.url.startswith("data:"):
-            route.continue_()
-        else:
-            screen.faults.append(f"foreign request: {route.request.url}")
-            route.abort()
+    Listening, not routing: that would have every request wait for this process and turn the browser's cache off.
+    """
 
-    screen.page.route("**/*", on_route)
+    def on_request(request: Request) -> None:
+        if urlsplit(request.url).netloc != urlsplit(screen.base).netloc and not request.url.startswith("data:"):
+            screen.faults.append(f"foreign request: {request.url}")
+
+    screen.page.on("request", on_request)
     screen.page.on("pageerror", lambda error: screen.faults.append(f"page error: {error}"))
     screen.page.on("console", lambda message: _on_console(screen, message.type, message.text))
 
