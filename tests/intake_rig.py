@@ -239,18 +239,19 @@ class Rig:
             self._start()
 
     def crash_at_each_point(self) -> None:
-        """Let the service kill itself once at every named point."""
+        """Let the service kill itself once at every named point; each start mends what the crash before it has left."""
+        self.running.kill()
         for name in sorted(POINTS):
             self.padding = LARGE if name == "during_rotate" else 0
             times = 1 if name == "during_rotate" else self.chance.randint(5, 40)
-            self.running.restart(CRASH_AT=f"{name}:{times}")
+            self._start(CRASH_AT=f"{name}:{times}")
             assert self.running.wait(timeout=60) == -signal.SIGKILL, name
-            self.padding = 0
-            self._start()
-
-    def _start(self) -> None:
-        started = time.monotonic()
+        self.padding = 0
         self.running.start()
+
+    def _start(self, **settings: str) -> None:
+        started = time.monotonic()
+        self.running.start(**settings)
         self.starts.append(time.monotonic() - started)
         self.cycles += 1
 
