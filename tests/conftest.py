@@ -13,10 +13,12 @@ from core.settings import Settings, load_settings
 from database import migrate, users
 from database.engine import Database
 from tests.support_answers import hold_to_description
-from tests.support_http import PASSWORD, api_token, log_in
+from tests.support_http import api_token, log_in, password_hash
 from tests.support_postgres import fresh_database, postgres_server, template_database
-from web.passwords import hash_password
+from tests.support_templates import Compiled
 from web_server import create_app
+
+COMPILED = Compiled()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -45,6 +47,15 @@ def migrated(postgres: str) -> Iterator[str]:
 
     with template_database(postgres, prepare) as name:
         yield name
+
+
+@pytest.fixture(scope="session")
+def untouched(postgres: str, migrated: str) -> Iterator[Database]:
+    """A migrated database for tests that leave it as it is."""
+    with fresh_database(postgres, migrated) as url:
+        database = Database(url)
+        yield database
+        database.close()
 
 
 @pytest.fixture
@@ -81,6 +92,7 @@ def settings(tmp_path: Path) -> Settings:
 def app(settings: Settings, db: Database) -> Iterator[OpenAPI]:
     """The app on the test's database; an answer of its API that is not as described fails the test."""
     made = create_app(settings, db)
+    made.jinja_env.bytecode_cache = COMPILED
     faults = hold_to_description(made)
     yield made
     assert faults == []
@@ -96,7 +108,7 @@ def client(app: OpenAPI) -> FlaskClient:
 def operator(db: Database) -> str:
     """The name of an operator whose password is PASSWORD."""
     with db.transaction() as cur:
-        users.add_user(cur, name="ann", password_hash=hash_password(PASSWORD), role="operator")
+        users.add_user(cur, name="ann", password_hash=password_hash(), role="operator")
     return "ann"
 
 

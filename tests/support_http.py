@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -12,10 +13,17 @@ from werkzeug.test import TestResponse
 
 from database import api_tokens, tokens
 from database.engine import Database
+from web.passwords import hash_password
 
 PASSWORD = "correct horse battery"
 PAGE = {"Accept": "text/html"}
 SIGNALS = "/api/automated-signals"
+
+
+@cache
+def password_hash() -> str:
+    """The hash of PASSWORD; made once, because making it is slow on purpose."""
+    return hash_password(PASSWORD)
 
 
 def csrf_token(client: FlaskClient, path: str = "/login") -> str:

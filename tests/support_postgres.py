@@ -80,7 +80,7 @@ def fresh_database(server: str, template: str = "template1") -> Iterator[str]:
     """The URL of a new database, a copy of `template`; dropped afterwards, whoever is still connected."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with _commanding(server) as cur:
-        cur.execute(_named("CREATE DATABASE {} TEMPLATE {}", name, template))
+        cur.execute(_named("CREATE DATABASE {} TEMPLATE {}" + _way(), name, template))
     try:
         yield urlsplit(server)._replace(path=f"/{name}").geturl()
     finally:
@@ -121,6 +121,11 @@ def _drop(server: str, name: str) -> None:
         cur.execute(_named("ALTER DATABASE {} ALLOW_CONNECTIONS false", name))
         cur.execute(_OWN_SESSIONS, [name])
         cur.execute(_named("DROP DATABASE {}", name))
+
+
+def _way() -> str:
+    """How to copy: by file where that costs no sync, in half the time; as the server likes it where it is not ours."""
+    return "" if os.environ.get("TEST_DATABASE_URL") else " STRATEGY file_copy"
 
 
 @contextmanager

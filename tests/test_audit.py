@@ -12,8 +12,7 @@ from flask_openapi3 import OpenAPI
 from core.errors import DatabaseUnavailableError
 from database import operator_actions, users
 from database.engine import Database
-from tests.support_http import PASSWORD, api_token, csrf_token, log_in
-from web.passwords import hash_password
+from tests.support_http import PASSWORD, api_token, csrf_token, log_in, password_hash
 
 
 def actions(db: Database) -> list[Any]:
@@ -48,7 +47,7 @@ def test_a_change_is_written_down_with_what_it_was_about_and_from_where(
 
 def test_what_a_viewer_was_refused_is_written_down(app: OpenAPI, db: Database) -> None:
     with db.transaction() as cur:
-        users.add_user(cur, name="vera", password_hash=hash_password(PASSWORD), role="viewer")
+        users.add_user(cur, name="vera", password_hash=password_hash(), role="viewer")
     viewer = app.test_client()
     log_in(viewer, "vera")
     viewer.post("/connect/rotate", data={"csrf_token": csrf_token(viewer, "/status")})

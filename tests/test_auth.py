@@ -16,7 +16,7 @@ from core.errors import DatabaseUnavailableError
 from core.settings import Settings
 from database import users
 from database.engine import Database
-from tests.support_http import PAGE, PASSWORD, csrf_token, log_in
+from tests.support_http import PAGE, PASSWORD, csrf_token, log_in, password_hash
 from web.passwords import hash_password, is_password_of
 from web_server import create_app
 
@@ -212,7 +212,7 @@ def test_the_mark_of_a_known_browser_counts_for_its_own_login_only(
 
 
 def test_an_unknown_name_takes_as_long_as_a_wrong_password() -> None:
-    known = hash_password(PASSWORD)
+    known = password_hash()
 
     def milliseconds(password_hash: str | None) -> float:
         started = time.perf_counter()
@@ -226,7 +226,7 @@ def test_an_unknown_name_takes_as_long_as_a_wrong_password() -> None:
 
 
 def test_no_password_ever_fits_a_login_that_does_not_exist() -> None:
-    assert is_password_of(hash_password(PASSWORD), PASSWORD)
+    assert is_password_of(password_hash(), PASSWORD)
     assert not is_password_of(None, PASSWORD)
     assert not is_password_of("not a hash", PASSWORD)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -18,6 +20,7 @@ from database import api_tokens, bars, users
 from database.engine import Database
 from tests.support_http import api_token
 from tests.support_http import log_in as browser_log_in
+from tests.support_postgres import fresh_database
 from tests.support_service import Service, log_in, service
 from web.live.hub import CLIENT_QUEUE, RING, Hub
 from web.live.routes import PROOF_SECONDS
@@ -125,12 +128,31 @@ def test_a_gap_in_listening_tells_every_stream_to_fetch_again() -> None:
 TOKEN = "token-of-the-live-tests"
 
 
-@pytest.fixture
-def running(database_url: str) -> Iterator[Service]:
-    with service(DATABASE_URL=database_url, WEBHOOK_TOKEN=TOKEN, ADMIN_PASSWORD="password-of-admin") as found:
+@contextmanager
+def serving(url: str) -> Iterator[Service]:
+    with service(DATABASE_URL=url, WEBHOOK_TOKEN=TOKEN, ADMIN_PASSWORD="password-of-admin") as found:
         found.wait_for("writer_breaker_closed")
         found.wait_for("database_ready")  # the login is made before it
         yield found
+
+
+@pytest.fixture(scope="module")
+def shared(postgres: str, migrated: str) -> Iterator[tuple[Service, Database]]:
+    """A service that goes on from test to test, and its database."""
+    with fresh_database(postgres, migrated) as url, serving(url) as running:
+        database = Database(url)
+        yield running, database
+        database.close()
+
+
+@pytest.fixture
+def running(shared: tuple[Service, Database]) -> Service:
+    return shared[0]
+
+
+@pytest.fixture
+def its_database(shared: tuple[Service, Database]) -> Database:
+    return shared[1]
 
 
 class Stream:
@@ -139,10 +161,19 @@ class Stream:
     def __init__(self, running: Service, headers: dict[str, str], topics: str = "signals") -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
         self.connection.request("GET", f"/api/stream?topics={topics}", headers=headers)
+        self._socket = self.connection.sock
         self.answer = self.connection.getresponse()
         self.lines: list[str] = []
         self.ended = threading.Event()
         threading.Thread(target=self._read, daemon=True).start()
+
+    def __enter__(self) -> Stream:
+        assert self.wait_for("retry: 2000")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def _read(self) -> None:
         try:
@@ -197,21 +228,22 @@ def test_a_stream_ends_with_the_session_or_token_that_opened_it(
 
 
 def test_a_stored_alert_reaches_an_open_stream(running: Service) -> None:
-    stream = Stream(running, log_in(running, "admin", "password-of-admin"))
-    assert stream.answer.headers["Content-Type"].startswith("text/event-stream")
-    assert stream.wait_for("retry: 2000")
-    body = b'{"type":"ENTRY","signal_id":"T-live","entry_price":20500}'
-    assert running.post(f"/api/automated-signals/webhook/{TOKEN}", body).status == 200
-    assert stream.wait_for('[["main","T-live"]]')
-    assert any(line.startswith("id: ") for line in stream.lines)
+    with Stream(running, log_in(running, "admin", "password-of-admin")) as stream:
+        assert stream.answer.headers["Content-Type"].startswith("text/event-stream")
+        body = b'{"type":"ENTRY","signal_id":"T-live","entry_price":20500}'
+        assert running.post(f"/api/automated-signals/webhook/{TOKEN}", body).status == 200
+        assert stream.wait_for('[["main","T-live"]]')
+        assert any(line.startswith("id: ") for line in stream.lines)
 
 
-def test_a_drain_ends_the_streams_and_the_process(running: Service) -> None:
-    stream = Stream(running, log_in(running, "admin", "password-of-admin"))
-    assert stream.wait_for("retry")
-    running.terminate()
-    assert stream.ended.wait(10)
-    assert running.wait() == 0
+def test_a_drain_ends_the_streams_and_the_process(database_url: str) -> None:
+    with (
+        serving(database_url) as running,
+        Stream(running, log_in(running, "admin", "password-of-admin")) as stream,
+    ):
+        running.terminate()
+        assert stream.ended.wait(10)
+        assert running.wait() == 0
 
 
 def test_a_stream_needs_a_login(running: Service) -> None:
@@ -224,19 +256,18 @@ def test_an_unknown_topic_is_refused_by_name(running: Service) -> None:
     assert "topics" in answer.text
 
 
-def test_notifications_travel_between_processes(db: Database, running: Service) -> None:
-    stream = Stream(running, log_in(running, "admin", "password-of-admin"))
-    assert stream.wait_for("retry")
-    with db.transaction() as cur:
-        cur.execute("SELECT pg_notify('signals', '[[\"main\",\"from elsewhere\"]]')")
-    assert stream.wait_for("from elsewhere")
+def test_notifications_travel_between_processes(its_database: Database, running: Service) -> None:
+    with Stream(running, log_in(running, "admin", "password-of-admin")) as stream:
+        with its_database.transaction() as cur:
+            cur.execute("SELECT pg_notify('signals', '[[\"main\",\"from elsewhere\"]]')")
+        assert stream.wait_for("from elsewhere")
 
 
-def test_bars_that_form_travel_from_the_feed_to_an_open_stream(db: Database, running: Service) -> None:
-    stream = Stream(running, log_in(running, "admin", "password-of-admin"), "forming:CON.F.US.MNQ.Z26")
-    assert stream.wait_for("retry")
-    with db.transaction() as cur:
-        bars.tell_forming(cur, "CON.F.US.MES.Z26", {"1m": [60.0, 1, 2, 1, 2, 3]}, {})
-        bars.tell_forming(cur, "CON.F.US.MNQ.Z26", {"1m": [60.0, 1, 2, 1, 2, 3]}, {"bid": 1.75})
-    assert stream.wait_for('"forming":{"1m":[60.0,1,2,1,2,3]},"quote":{"bid":1.75}')
-    assert not any("MES" in line for line in stream.lines)
+def test_bars_that_form_travel_from_the_feed_to_an_open_stream(its_database: Database, running: Service) -> None:
+    login = log_in(running, "admin", "password-of-admin")
+    with Stream(running, login, "forming:CON.F.US.MNQ.Z26") as stream:
+        with its_database.transaction() as cur:
+            bars.tell_forming(cur, "CON.F.US.MES.Z26", {"1m": [60.0, 1, 2, 1, 2, 3]}, {})
+            bars.tell_forming(cur, "CON.F.US.MNQ.Z26", {"1m": [60.0, 1, 2, 1, 2, 3]}, {"bid": 1.75})
+        assert stream.wait_for('"forming":{"1m":[60.0,1,2,1,2,3]},"quote":{"bid":1.75}')
+        assert not any("MES" in line for line in stream.lines)

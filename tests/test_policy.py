@@ -16,8 +16,7 @@ from werkzeug.test import TestResponse
 from core.settings import Settings
 from database import users
 from database.engine import Database
-from tests.support_http import PASSWORD, api_token, csrf_token
-from web.passwords import hash_password
+from tests.support_http import PASSWORD, api_token, csrf_token, password_hash
 from web.policy import POLICY, SAFE_METHODS, Access
 from web_server import create_app
 
@@ -103,7 +102,7 @@ def enter(app: OpenAPI, db: Database, caller: Caller) -> tuple[FlaskClient, dict
     client = app.test_client()
     if caller.role:
         with db.transaction() as cur:
-            users.add_user(cur, name="caller", password_hash=hash_password(PASSWORD), role=caller.role)
+            users.add_user(cur, name="caller", password_hash=password_hash(), role=caller.role)
         form = {"name": "caller", "password": PASSWORD, "csrf_token": csrf_token(client)}
         assert client.post("/login", data=form).status_code == 303
     token = csrf_token(client, "/about/licences" if caller.role else "/login")

@@ -13,12 +13,12 @@ EVERY = [(family, name) for family in all_families() for name in vars(queries(fa
 
 
 @pytest.mark.parametrize(("family", "name"), EVERY)
-def test_postgresql_can_prepare_every_query(family: str, name: str, db: Database) -> None:
+def test_postgresql_can_prepare_every_query(family: str, name: str, untouched: Database) -> None:
     numbers: dict[str, str] = {}
     text = re.sub(
         r"%\((\w+)\)s", lambda found: numbers.setdefault(found[1], f"${len(numbers) + 1}"), vars(queries(family))[name]
     ).replace("%%", "%")
-    with db.transaction() as cur:
+    with untouched.transaction() as cur:
         if text.startswith("LOCK"):  # no statement to prepare; running it proves it
             cur.execute(text)
             return

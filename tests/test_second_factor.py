@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from database import second_factors, users
 from database.engine import Database
-from tests.support_http import PAGE, PASSWORD, csrf_token, log_in
+from tests.support_http import PAGE, PASSWORD, csrf_token, log_in, password_hash
 from tests.test_auth import is_logged_in, with_cookie_of
 from web.passwords import hash_password
 from web.security import totp
@@ -222,7 +222,7 @@ def test_turning_it_off_needs_password_and_code(
 
 def test_a_viewer_may_have_one_too(app: OpenAPI, db: Database, clock: FixedClock) -> None:
     with db.transaction() as cur:
-        users.add_user(cur, name="vera", password_hash=hash_password(PASSWORD), role="viewer")
+        users.add_user(cur, name="vera", password_hash=password_hash(), role="viewer")
     viewer = app.test_client()
     log_in(viewer, "vera")
     turn_on(viewer, clock)

@@ -29,11 +29,10 @@ from hybrid_sync.parts import jobs
 from hybrid_sync.presenting import severity
 from hybrid_sync.watch import watch_streams
 from simulator.alert_text import alert_log
-from tests.support_http import PASSWORD
+from tests.support_http import PASSWORD, password_hash
 from tests.support_signals import START as NINE_THIRTY_ONE
 from tests.support_signals import add, event, mfe
 from tests.support_sync import AGO, World, deliver, rows, store_bars, store_torn, without, without_minutes, world
-from web.passwords import hash_password
 
 HOUR = timedelta(hours=1)
 
@@ -212,7 +211,7 @@ def test_the_api_asks_for_a_login(client: FlaskClient, name: str) -> None:
 
 def test_a_viewer_reads_and_may_not_run(client: FlaskClient, db: Database, torn: World) -> None:
     with db.transaction() as cur:
-        users.add_user(cur, name="vic", password_hash=hash_password(PASSWORD), role="viewer")
+        users.add_user(cur, name="vic", password_hash=password_hash(), role="viewer")
     client.post("/login", data={"name": "vic", "password": PASSWORD})
     assert client.get("/api/hybrid-sync/status").status_code == 200
     assert b"Reconcile now" not in client.get("/hybrid-sync").data

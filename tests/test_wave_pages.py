@@ -13,11 +13,10 @@ from core.clock import ManualClock
 from core.errors import InvalidInputError
 from database import params, users, waves
 from database.engine import Database
-from tests.support_http import PASSWORD
+from tests.support_http import PASSWORD, password_hash
 from tests.support_waves import FOUR, QUARTER, RECEIVED, RULES, WAVE, signal
 from waves.overrides import set_override, undo_override
 from waves.processor import give_up, process_due, receive
-from web.passwords import hash_password
 
 NOW = RECEIVED + timedelta(hours=1)
 
@@ -59,7 +58,7 @@ def test_nothing_is_shown_without_a_login(client: FlaskClient, path: str) -> Non
 
 def test_a_viewer_sees_but_does_not_override(client: FlaskClient, db: Database) -> None:
     with db.transaction() as cur:
-        users.add_user(cur, name="vic", password_hash=hash_password(PASSWORD), role="viewer")
+        users.add_user(cur, name="vic", password_hash=password_hash(), role="viewer")
     client.post("/login", data={"name": "vic", "password": PASSWORD})
     page = client.get("/params")
     assert page.status_code == 200

@@ -11,10 +11,9 @@ from core.lifecycle import Kind
 from database import users
 from database.engine import Database
 from tests.browser.conftest import Screen
-from tests.support_http import PASSWORD
+from tests.support_http import password_hash
 from tests.support_service import service, turn_off, turn_on
 from tests.support_signals import add, event
-from web.passwords import hash_password
 
 pytestmark = pytest.mark.browser
 LIST = "/automated-signals"
@@ -25,7 +24,7 @@ def test_a_page_is_live_again_after_a_restart_and_says_when_the_database_is_away
 ) -> None:
     db = Database(database_url)
     with db.transaction() as cur:
-        users.add_user(cur, name="ann", password_hash=hash_password(PASSWORD), role="operator")
+        users.add_user(cur, name="ann", password_hash=password_hash(), role="operator")
     add(db, event("FIRST", Kind.ENTRY))
     with service(DATABASE_URL=database_url) as running, browser.new_context() as context:
         running.wait_for("database_ready")

@@ -16,13 +16,12 @@ from core.settings import Settings
 from database import users
 from database.engine import Database
 from telemetry.history.upload import MAX_UNPACKED
-from tests.support_http import PAGE, PASSWORD, csrf_token, log_in
+from tests.support_http import PAGE, PASSWORD, csrf_token, log_in, password_hash
 from tests.test_auth import is_logged_in
 from tests.test_policy import path_of, requests_of
 from web import auth
 from web.auth import SESSION_LIFETIME
 from web.headers import COOKIE_LIFETIME
-from web.passwords import hash_password
 from web_server import create_app
 
 
@@ -172,7 +171,7 @@ def test_a_refusal_stands_in_the_log_with_who_from_where_and_what(
     app: OpenAPI, db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     with db.transaction() as cur:
-        users.add_user(cur, name="vera", password_hash=hash_password(PASSWORD), role="viewer")
+        users.add_user(cur, name="vera", password_hash=password_hash(), role="viewer")
     viewer, nobody = app.test_client(), app.test_client()
     for visitor in (viewer, nobody):
         visitor.environ_base["REMOTE_ADDR"] = "203.0.113.9"

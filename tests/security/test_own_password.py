@@ -11,10 +11,9 @@ from werkzeug.test import TestResponse
 
 from database import operator_actions, users
 from database.engine import Database
-from tests.support_http import PASSWORD, log_in
+from tests.support_http import PASSWORD, log_in, password_hash
 from tests.test_auth import is_logged_in, run, with_cookie_of
 from tests.test_second_factor import FixedClock, code_of, post, turn_on
-from web.passwords import hash_password
 
 NEW = "blue lantern over the bay"
 
@@ -83,7 +82,7 @@ def test_where_there_is_a_second_factor_a_change_needs_its_code(
 
 def test_a_viewer_may_change_his_own_and_a_program_may_not(app: OpenAPI, db: Database) -> None:
     with db.transaction() as cur:
-        users.add_user(cur, name="vera", password_hash=hash_password(PASSWORD), role="viewer")
+        users.add_user(cur, name="vera", password_hash=password_hash(), role="viewer")
     viewer = app.test_client()
     log_in(viewer, "vera")
     assert change(viewer).status_code == 303
