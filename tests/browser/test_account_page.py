@@ -50,7 +50,7 @@ def test_from_a_password_to_a_second_factor(screen: Screen, app: OpenAPI, operat
     assert screen.violations() == []
     page.get_by_role("button", name="Log out").click()
     clock.instant += timedelta(minutes=2)
-    page = screen.log_in(to="/audit")
+    page = screen.fill_login(to="/audit")
     expect(page.get_by_role("heading", name="Enter the code")).to_be_visible()
     assert screen.violations() == []
     page.get_by_label("The six digits").fill(pyotp.TOTP(secret).at(clock.now()))

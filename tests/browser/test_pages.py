@@ -45,7 +45,7 @@ def test_login_leads_to_the_page_that_was_asked_for(screen: Screen, operator: st
 
 
 def test_a_wrong_password_is_said_and_the_name_is_kept(screen: Screen, operator: str) -> None:
-    page = screen.log_in(password="wrong password")
+    page = screen.fill_login(operator, "wrong password")
     expect(page.get_by_role("alert")).to_have_text("That login and password do not match.")
     expect(page.get_by_label("Login")).to_have_value(operator)
     expect(page.get_by_label("Password")).to_be_focused()
