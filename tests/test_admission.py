@@ -6,6 +6,7 @@ streams never end and whose pages hang until the service drains.
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import socket
@@ -24,7 +25,7 @@ from tests.support_needs import missing
 from tests.support_service import Answer, Service, send, service
 from web.serving.admission import OTHER_SHARE, RETRY_AFTER_SECONDS, STREAM_SHARE, THREADS, Admission, kind_of
 from web.serving.logs import init_logging
-from web.serving.server import Server, waitress_options
+from web.serving.server import Server, spare_the_collector, waitress_options
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -178,6 +179,19 @@ def test_a_failure_gives_its_place_back() -> None:
         with pytest.raises(ValueError, match="broken"):
             admission({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *_: lambda _data: None)
     assert admission.total_under_way() == 0
+
+
+def test_what_a_started_service_has_loaded_is_not_walked_through_again() -> None:
+    usual = gc.get_threshold()
+    made = [[number] for number in range(1000)]
+    try:
+        spare_the_collector()
+        assert gc.get_freeze_count() > len(made)
+        assert gc.get_threshold()[0] > 10 * usual[0]
+        assert not any(one is made[0] for one in gc.get_objects())
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*usual)
 
 
 def test_waitress_is_told_what_keeps_it_alive() -> None:
