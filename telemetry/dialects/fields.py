@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.lifecycle import Kind
 from telemetry.dialects import values
@@ -151,24 +151,33 @@ def name_inside(wire_name: str) -> str:
 
 def rename(wire: dict[str, Any], kind: Kind | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split what came into (known fields under their names inside, everything else as it came)."""
-    known: dict[str, Any] = {}
-    used = set(_CONSUMED)
-    for name, candidates in _layout(tuple(key for key in wire if key in _NAMES), kind):
-        for wire_name in candidates:
-            value = wire[wire_name]
-            if value is not None:
-                known[name] = value
+    layout = _layout(tuple([key for key in wire if key in _NAMES]), kind)
+    known = {name: wire[wire_names[0]] for name, wire_names in layout.fields}
+    used: frozenset[str] | set[str] = layout.usual
+    if None in known.values():  # then the next name that is not null is meant
+        known, used = {}, set(_CONSUMED)
+        for name, wire_names in layout.fields:
+            wire_name = next((one for one in wire_names if wire[one] is not None), None)
+            if wire_name is not None:
+                known[name] = wire[wire_name]
                 used.add(wire_name)
-                break
     return known, {key: value for key, value in wire.items() if key not in used}
 
 
+class _Layout(NamedTuple):
+    """The fields that are present, each with its names on the wire, best first; the keys used if none of those is null."""
+
+    fields: tuple[tuple[str, tuple[str, ...]], ...]
+    usual: frozenset[str]
+
+
 @lru_cache(maxsize=512)
-def _layout(keys: tuple[str, ...], kind: Kind | None) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """For each field that is present: its names among `keys`, best first.
+def _layout(keys: tuple[str, ...], kind: Kind | None) -> _Layout:
+    """How an alert with these keys is read.
 
     Alerts have few shapes; only names of the table come in, so that no sender can fill the cache with his own.
     """
     present = frozenset(keys)
     named = ((field.name, tuple(name for name in field.wire_names if name in present)) for field in FIELDS[kind])
-    return tuple((name, candidates) for name, candidates in named if candidates)
+    found = tuple((name, wire_names) for name, wire_names in named if wire_names)
+    return _Layout(found, _CONSUMED | {wire_names[0] for _, wire_names in found})

@@ -5,8 +5,10 @@ Repairs and the rows of an older table are kept as they are; rows that the telem
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +51,11 @@ def rebuild(db: Database, *, is_dry_run: bool = False) -> RebuildReport:
 
     Writers wait meanwhile: alerts are answered from the journal and stored afterwards.
     """
-    with ThreadPoolExecutor(1) as inserter, db.transaction(statement_timeout_ms=0) as cur:
+    with (
+        _without_collections(),
+        ThreadPoolExecutor(1) as inserter,
+        db.transaction(statement_timeout_ms=0) as cur,
+    ):
         events.lock_for_rebuild(cur)
         hash_before = state_hash(states.all_states(cur))
         facts = states.facts_beyond_proof(cur)
@@ -111,6 +117,18 @@ def record_of(row: Any) -> Record:
         source=row.source,
         body=bytes(row.raw_body),
     )
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """What a rebuild makes stays until its end and has no cycles: looking for some in it took a sixth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _chunks(cur: Cursor, inserter: Executor | None) -> Iterator[_Chunk]:
