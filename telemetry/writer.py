@@ -277,13 +277,15 @@ class Writer:
         With `min_age_seconds` what is younger is left to the request that brought it.
         """
         any_stored = False
-        for _segment, waiting in self._journal.backlog(DRAIN_GROUP, min_age_seconds=min_age_seconds):
+        for waiting in self._journal.backlog(DRAIN_GROUP, min_age_seconds=min_age_seconds):
             left = waiting
             while left:
                 group, left = left[: self._drain_group], left[self._drain_group :]
                 self._replay(group)
                 any_stored = True
                 self._store_waiting()
+            # At once, so that even a process that is killed again and again leaves less behind than it has found.
+            self._journal.remove_confirmed(self._confirm)
         return any_stored
 
     def _replay(self, records: Sequence[Record]) -> None:

@@ -231,10 +231,10 @@ class Rig:
     # --- faults of the service
 
     def kill_cycles(self, cycles: int, *, stored: str | None = "db") -> None:
-        """Kill and start again: soon after the first answer, or once answers come from the place named."""
+        """Kill and start again: after the first few answers, or as many from the place named."""
         for _ in range(cycles):
-            self.await_acks(1, stored=self.chance.choice((None, stored)))
-            self._stop.wait(self.chance.uniform(0.0, 0.2))
+            self.await_acks(self.chance.randint(1, 40), stored=self.chance.choice((None, stored)))
+            self._stop.wait(self.chance.uniform(0.0, 0.02))
             self.running.kill()
             self._start()
 

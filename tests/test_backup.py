@@ -70,7 +70,7 @@ def _drained(data_dir: Path) -> object:
     """The receipt that a service on this data directory takes up at its start."""
     journal = Journal(data_dir / "journal", RealDisk(), ManualClock(NOW))
     journal.adopt_orphans()
-    found = [record.receipt_id for _, records in journal.backlog(10) for record in records]
+    found = [record.receipt_id for records in journal.backlog(10) for record in records]
     journal.close()
     assert len(found) == 1
     return found[0]

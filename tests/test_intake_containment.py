@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
+import psycopg2
 import pytest
 
 from core.clock import SystemClock
@@ -102,7 +103,7 @@ def test_an_alert_whose_state_cannot_be_made_is_kept_as_it_is_and_costs_the_othe
 @pytest.fixture
 def journal(settings: Settings) -> Iterator[Journal]:
     """A journal in which more waits than the writer drains at once."""
-    made = Journal(settings.data_dir / "journal", RealDisk(), SystemClock())
+    made = Journal(settings.data_dir / "journal", RealDisk(), SystemClock(), segment_bytes=20_000)
     now = SystemClock().now()
     for number in range(DRAIN_GROUP + 100):
         body = b'{"type":"HEARTBEAT","n":%d}' % number
@@ -128,3 +129,33 @@ def test_a_database_too_slow_for_a_whole_group_is_drained_in_smaller_ones(db: Da
         writer.stop()
     assert groups[:2] == [DRAIN_GROUP, DRAIN_GROUP // 2]
     assert sum(stored_bodies(db).values()) == DRAIN_GROUP + 100
+
+
+def test_a_process_killed_while_it_drains_leaves_less_than_it_has_found(
+    settings: Settings, db: Database, journal: Journal
+) -> None:
+    """As after a crash in a crash: what the database has is gone from the disk, whatever comes next."""
+    folder = settings.data_dir / "journal"
+    journal.close()
+    found = sorted(folder.glob("*.seg"))
+    again = Journal(folder, RealDisk(), SystemClock())
+    again.adopt_orphans()
+    assert len(found) > 1
+
+    def killed(
+        cur: Cursor, group: Sequence[Prepared], stored: dict[UUID, StoredDelivery]
+    ) -> dict[UUID, StoredDelivery]:
+        if group[0].delivery.receipt_id != UUID(int=0):
+            raise psycopg2.OperationalError("the process is gone")
+        return project(cur, group, stored)
+
+    writer = Writer(db, again, SystemClock(), killed)
+    writer.start()
+    try:
+        until(lambda: len(list(folder.glob("*.seg"))) < len(found), 20)
+    finally:
+        writer.stop()
+        again.close()
+    left = sorted(folder.glob("*.seg"))
+    assert left
+    assert set(left) < set(found)

@@ -201,11 +201,12 @@ class Journal:
             self._segments.update((segment.path, segment) for segment in adopted)
         return len(adopted)
 
-    def backlog(self, at_once: int = 500, *, min_age_seconds: float = 0.0) -> Iterator[tuple[str, list[Record]]]:
-        """Segment name and up to `at_once` records not yet marked stored, in journal order, as often as asked.
+    def backlog(self, at_once: int = 500, *, min_age_seconds: float = 0.0) -> Iterator[list[Record]]:
+        """Up to `at_once` records not yet marked stored, in journal order, as often as asked.
 
         Holds one segment in memory at a time. Records younger than `min_age_seconds`, whose requests may still be on
-        their way to the writer, are left out; segments that hold only such are not read.
+        their way to the writer, are left out; segments that hold only such are not read. One that cannot be read is
+        passed over for now.
         """
         now = self._clock.now()
 
@@ -213,20 +214,26 @@ class Journal:
             # A record from the future means that the clock was set back: due, or it would wait until then.
             return since is not None and not 0 <= (now - since).total_seconds() < min_age_seconds
 
+        found: dict[UUID, Record] = {}  # after a failed write a record may stand in two segments
         for segment in self._in_order():
             with self._lock:
                 any_due = any(map(is_due, segment.waiting.values()))
-            if not any_due:
-                continue
-            found: list[Record] = []
-            for record, _ in decode(self._read(segment)):
+            for record in self._records(segment) if any_due else ():
                 if is_due(segment.waiting.get(record.receipt_id)):
-                    found.append(record)
+                    found[record.receipt_id] = record
                 if len(found) == at_once:
-                    yield segment.path.name, found
-                    found = []
-            if found:
-                yield segment.path.name, found
+                    yield list(found.values())
+                    found = {}
+        if found:
+            yield list(found.values())
+
+    def _records(self, segment: Segment) -> Iterator[Record]:
+        try:
+            data = self._read(segment)
+        except OSError as error:
+            log.warning("the journal cannot read %s: %s", segment.path.name, error)
+        else:
+            yield from (record for record, _ in decode(data))
 
     def mark_stored(self, receipt_ids: Iterable[UUID], *, replayed: bool = False) -> None:
         """The database has committed these; `replayed` if they came from the backlog. Unknown ones are ignored."""
