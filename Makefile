@@ -8,7 +8,7 @@ WORKERS ?= 3
 export PYTHONDONTWRITEBYTECODE :=
 export DEMO ADVISORIES
 
-.PHONY: help setup run test lint format bench soak lock audit sbom clean
+.PHONY: help setup run test lint collect format bench soak lock audit sbom clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,13 +29,16 @@ run: $(VENV)/.installed ## Run the service with its own PostgreSQL (DEMO=1: with
 
 test: $(VENV)/.installed-dev ## Run every test, the browser's too
 	@tools/setup.sh machine
-	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory --jobs 2 lint collect
 	@$(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev ## Check style and types
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+
+collect: $(VENV)/.installed-dev # every process of the tests then finds them compiled
+	@$(PYTHON) -m pytest --collect-only --quiet >/dev/null
 
 format: $(VENV)/.installed-dev ## Bring the code into the project's style
 	@$(VENV)/bin/ruff check --fix --quiet . ; $(VENV)/bin/ruff format .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -19,6 +20,13 @@ from tests.support_templates import Compiled
 from web_server import create_app
 
 COMPILED = Compiled()
+
+
+def pytest_collection_finish() -> None:
+    """What has been collected stays: the collector need not walk through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True)
