@@ -32,7 +32,7 @@ from database import bars, migrate
 from database.bars import Contract
 from database.embedded import EmbeddedServer
 from database.engine import Database
-from tests.browser.conftest import CHROMIUM, DESKTOP, FLAGS, PHONE
+from tests.browser.conftest import DESKTOP, FLAGS, PHONE, find_chromium
 from tests.support_postgres import public_directory
 from tests.support_signals import MINUTE, START, add, event, mfe
 from web.assets import wrap_static
@@ -198,7 +198,7 @@ def main() -> None:
         migrate.upgrade(db)
         prepare(db)
         app = create_app(load_settings({"DATA_DIR": str(Path(data)), "TESTING": "1"}), db)
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), headless=True, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=find_chromium(), headless=True, args=list(FLAGS))
         with served(app) as base:
             page = logged_in(browser, base)
             slow_down(page)

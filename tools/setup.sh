@@ -61,7 +61,7 @@ bench)
     ;;
 machine)
     missing=()
-    [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || missing+=(chromium fonts-dejavu-core)
+    [ -x /usr/bin/chromium-headless-shell ] || [ -x /usr/bin/chromium ] || missing+=(chromium-headless-shell fonts-dejavu-core)
     command -v systemd-analyze >/dev/null || missing+=(systemd)
     [ ${#missing[@]} = 0 ] || need_packages "${missing[@]}"
     ;;

@@ -25,7 +25,8 @@ from tests.support_http import PASSWORD
 from tests.support_needs import missing, node_package
 from web.assets import wrap_static
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUMS = (Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium"))
+"""The same engine: the first without the windows around it, at a third of the time."""
 NO_OTHER_HOST = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 FLAGS = (
     NO_OTHER_HOST,
@@ -40,7 +41,7 @@ FLAGS = (
 )
 TOKEN = re.compile(r'name="csrf-token" content="([^"]+)"')
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-RUN_AXE = """async (tags) => (await axe.run(document, {runOnly: tags})).violations.map(
+RUN_AXE = """async (tags) => (await axe.run(document, {runOnly: tags, resultTypes: ["violations"]})).violations.map(
   (found) => `${found.id}: ${found.nodes.map((node) => node.target.join(" ")).join(", ")}`)"""
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -90,13 +91,19 @@ class Screen:
         return bool(self.page.evaluate("() => document.scrollingElement.scrollWidth > window.innerWidth"))
 
 
+def find_chromium() -> Path | None:
+    """The browser of this machine."""
+    return next(filter(Path.exists, CHROMIUMS), None)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for the whole run."""
-    if not CHROMIUM.exists():
-        missing("needs Chromium: apt-get install --no-install-recommends chromium fonts-dejavu-core")
+    found = find_chromium()
+    if found is None:
+        missing("needs Chromium: apt-get install --no-install-recommends chromium-headless-shell fonts-dejavu-core")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), headless=True, args=list(FLAGS))
+        chromium = playwright.chromium.launch(executable_path=found, headless=True, args=list(FLAGS))
         yield chromium
         chromium.close()
 
