@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 from flask_openapi3 import OpenAPI
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from core.clock import SystemClock
 from core.records import Bar, Timeframe
@@ -98,6 +98,31 @@ def test_the_stream_moves_candle_and_quote_and_the_page_asks_for_no_bars(screen:
     with page.expect_request(lambda request: "changed_since" in request.url):
         told = {"contract_id": CONTRACT, "bars": [["1m", "2026-11-18T15:00:00+00:00", 0]]}
         hub.publish_notification("bars", json.dumps(told))
+
+
+@pytest.mark.usefixtures("operator", "market")
+def test_an_answer_that_was_on_its_way_takes_no_newer_price_back(screen: Screen, app: OpenAPI) -> None:
+    page = opened(screen)
+    hub = app.extensions["signalbook.hub"]
+    expect(page.locator("[data-way]")).to_have_text("live")
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    page.route(re.compile("changed_since"), hold)
+    hub.publish_notification("bars", json.dumps({"contract_id": CONTRACT, "bars": [["1m", "any", 0]]}))
+    wait_for(lambda: page.wait_for_timeout(20) or waiting)  # the page's events are handled while we wait for it
+    older = waiting[0].fetch()
+    assert "25004.25" in older.text()
+    at = SystemClock().now().replace(second=0, microsecond=0).timestamp()
+    told = {"forming": {"1m": [at, 25_001, 25_012, 25_000, 25_011.5, 14]}, "quote": {}}
+    hub.publish_notification("forming", json.dumps({"contract_id": CONTRACT} | told))
+    expect(page.locator("[data-last]")).to_have_text("25011.50")
+    with page.expect_response(re.compile("changed_since")):
+        waiting[0].fulfill(response=older)
+    page.wait_for_timeout(500)
+    expect(page.locator("[data-last]")).to_have_text("25011.50")
 
 
 @pytest.mark.usefixtures("operator", "market")
