@@ -36,6 +36,12 @@ def said_once(output: str) -> list[str]:
     return re.findall(r"^(?:login|webhook token): +(.*)$", output, re.MULTILINE)
 
 
+def test_libraries_that_few_services_need_wait_until_they_are_needed() -> None:
+    program = "import sys, web_server; print(*{'apprise', 'httpx', 'signalrcore'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, text=True)
+    assert done.stdout.split() == []
+
+
 def test_without_its_database_it_is_healthy_and_journals_alerts(absent_url: str) -> None:
     with service(DATABASE_URL=absent_url, WEBHOOK_TOKEN=TOKEN) as running:
         assert running.get("/healthz").json()["status"] == "pass"

@@ -12,16 +12,18 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.clock import Clock
 from core.errors import SignalbookError
 from database.bars import Contract
-from ingestion.feed.hub import Hub, HubRefusedError
 from ingestion.feed.inbox import FeedState, Inbox, Listening, Trades
 from ingestion.feed.parsing import parse_quote, parse_trades
 from ingestion.feed.probe import Probe
 from ingestion.gateway.client import GatewayClient
+
+if TYPE_CHECKING:
+    from ingestion.feed.hub import Hub
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +98,9 @@ class Connections:
 
     def _try_to_connect(self) -> Hub | None:
         """A connection with every subscription confirmed, or None; why not is said."""
+        # Here, not at the top: signalrcore is a tenth of the start, which a service without a feed never needs.
+        from ingestion.feed.hub import HubRefusedError  # noqa: PLC0415
+
         token = ""
         try:
             token = self._client.session.token()
@@ -114,6 +119,8 @@ class Connections:
         log.warning("feed_not_connected", extra={"reason": reason, "failures": self._state.failures})
 
     def _connect(self, token: str) -> Hub:
+        from ingestion.feed.hub import Hub  # noqa: PLC0415  see above
+
         self._number += 1
         number = self._number
         hub = Hub(self._url, token, self._clock, lambda target, given: self._on_event(number, target, given))

@@ -8,9 +8,7 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from core.clock import Clock
 from core.errors import InvalidInputError, NotFoundError
@@ -19,6 +17,9 @@ from database.bars import Contract
 from ingestion.gateway.errors import GatewayUnavailableError, failure_of
 from ingestion.gateway.limits import RateLimit
 from ingestion.gateway.session import Session
+
+if TYPE_CHECKING:
+    import httpx
 
 HISTORY = "/api/History/retrieveBars"
 PAGE = 20_000
@@ -35,8 +36,10 @@ class GatewayClient:
 
     def __init__(self, url: str, user: str, key: str, clock: Clock, *, is_live: bool = False) -> None:
         """`is_live` chooses the live instead of the simulated market data subscription."""
+        import httpx  # noqa: PLC0415  a tenth of the start, which a service without a gateway never needs
+
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS)
+        self._http, self._failure = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS), httpx.HTTPError
         self._user, self._key, self._clock, self._is_live = user, key, clock, is_live
         self._history, self._other = RateLimit(*HISTORY_LIMIT, clock), RateLimit(*OTHER_LIMIT, clock)
         self.session = Session(self._log_in, self._validate, clock)
@@ -120,7 +123,7 @@ class GatewayClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             return self._http.post(path, json=body, headers=headers)
-        except httpx.HTTPError as error:
+        except self._failure as error:
             raise GatewayUnavailableError(f"The gateway cannot be reached: {type(error).__name__}.") from None
 
     @staticmethod

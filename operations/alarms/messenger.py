@@ -8,8 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-import httpx
-
 HEARTBEAT_SECONDS = 5.0
 APPRISE_SECONDS = 5
 
@@ -52,6 +50,8 @@ class Messenger:
         """Call the heartbeat address; None when there is none."""
         if self._heartbeat_url is None:
             return None
+        import httpx  # noqa: PLC0415  as above
+
         try:
             return httpx.get(self._heartbeat_url, timeout=HEARTBEAT_SECONDS).is_success
         except (httpx.HTTPError, httpx.InvalidURL):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import httpx
-
 from core.errors import ConflictError
 from core.settings import Settings
 from database.engine import Database
@@ -55,6 +53,8 @@ class FeedOutage:
 
     def begin(self, seconds: float) -> None:
         """Raises ConflictError when there is no simulated gateway."""
+        import httpx  # noqa: PLC0415  a tenth of the start of a service that hardly ever needs it
+
         settings = self._settings
         login = {"userName": settings.projectx_username, "apiKey": settings.projectx_api_token}
         try:

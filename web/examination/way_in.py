@@ -6,8 +6,6 @@ import secrets
 import time
 from urllib.parse import urlsplit
 
-import httpx
-
 from core.settings import Settings
 from web.security.identity import CHALLENGE, IDENTITY, prove
 from web.services import Check
@@ -20,6 +18,8 @@ PORTS = (None, 80, 443)
 
 def way_in_check(settings: Settings, secret_key: str) -> Check:
     """One POST with a token that nobody has: the door refuses it and proves that it is ours."""
+    import httpx  # noqa: PLC0415  a tenth of the start of a service that hardly ever needs it
+
     url = settings.public_url
     if url is None:
         return Check("warn", "not tried: PUBLIC_URL is not set")
