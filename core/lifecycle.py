@@ -33,22 +33,24 @@ class Kind(StrEnum):
     EXIT_TP = "EXIT_TP"
     CANCELLED = "CANCELLED"
 
+    __hash__ = str.__hash__  # an enum's own is Python, and the fold looks things up by kind and source all the time
+
 
 class Source(StrEnum):
-    """Where a fact comes from, best first; `rank` orders them."""
+    """Where a fact comes from, best first; `rank` orders them: 1 is the best."""
+
+    rank: int
 
     LIVE = "live"
     IMPORT = "import"
     RECONCILED = "reconciled"
     INFERRED = "inferred"
 
-    @property
-    def rank(self) -> int:
-        """1 is the best source."""
-        return _RANKS[self]
+    __hash__ = str.__hash__
 
 
-_RANKS = {source: number for number, source in enumerate(Source, start=1)}
+for _rank, _source in enumerate(Source, start=1):
+    _source.rank = _rank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
