@@ -7,6 +7,7 @@ no difference, to the rows or to the states that are joined in the same transact
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
@@ -55,11 +56,14 @@ def append_events(
     if locked is None:
         locked = states.lock_facts(cur, keys)
     held = {key: locked[key] for key in keys & locked.keys()}
-    new = add_rows(cur, events, raw or {})
-    for event in events:
-        key = (event.stream, event.trade_id)
-        if key in held:
-            held[key].add(event)
+    if len(events) <= ROWS_AT_ONCE:
+        new = add_rows(cur, events, raw or {})
+        _take_in(held, events)
+    else:
+        with ThreadPoolExecutor(1) as beside:  # PostgreSQL has enough to do meanwhile
+            adding = beside.submit(add_rows, cur, events, raw or {})
+            _take_in(held, events)
+            new = adding.result()
     states.save_facts(cur, held)
     outcomes = _outcomes(cur, events, new)
     if len(held) == len(keys):
@@ -68,6 +72,13 @@ def append_events(
         outcome if (event.stream, event.trade_id) in held else Outcome.DELETED
         for event, outcome in zip(events, outcomes, strict=True)
     ]
+
+
+def _take_in(held: Mapping[states.Key, Facts], events: Iterable[LifecycleEvent]) -> None:
+    for event in events:
+        facts = held.get((event.stream, event.trade_id))
+        if facts is not None:
+            facts.add(event)
 
 
 def add_rows(cur: Cursor, events: Iterable[LifecycleEvent], raw: dict[str, str]) -> set[tuple[str, int]]:
@@ -145,18 +156,21 @@ def _extreme(choose: Any, *values: Decimal | None) -> Decimal | None:
 
 
 def _outcomes(cur: Cursor, events: Sequence[LifecycleEvent], new: set[tuple[str, int]]) -> list[Outcome]:
-    known = [event for event in events if (event.event_key, event.source.rank) not in new]
+    keyed = [((event.event_key, event.source.rank), event) for event in events]
+    known = {key[0] for key, event in keyed if key not in new and event.kind is not Kind.MFE_UPDATE}
     held: dict[tuple[str, int], tuple[str, UUID | None]] = {}
-    if any(event.kind is not Kind.MFE_UPDATE for event in known):
-        cur.execute(SQL.list_checksums, {"event_keys": sorted({event.event_key for event in known})})
+    if known:
+        cur.execute(SQL.list_checksums, {"event_keys": sorted(known)})
         held = {(row.event_key, row.source_rank): (row.payload_checksum, row.receipt_id) for row in cur.fetchall()}
-    return [_outcome(event, new, held) for event in events]
+    return [_outcome(key, event, new, held) for key, event in keyed]
 
 
 def _outcome(
-    event: LifecycleEvent, new: set[tuple[str, int]], held: dict[tuple[str, int], tuple[str, UUID | None]]
+    key: tuple[str, int],
+    event: LifecycleEvent,
+    new: set[tuple[str, int]],
+    held: dict[tuple[str, int], tuple[str, UUID | None]],
 ) -> Outcome:
-    key = (event.event_key, event.source.rank)
     if key in new:
         return Outcome.NEW
     if event.kind is Kind.MFE_UPDATE:
