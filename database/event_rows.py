@@ -6,7 +6,6 @@ wrote in other words.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any
@@ -41,31 +40,31 @@ _FROM_ROW = {name: name for name in _SAME} | {name: column for column, name in _
 
 
 def row_of(event_key: str, event: LifecycleEvent, raw: dict[str, str]) -> dict[str, Any]:
-    """Column -> value, of the columns that are known.
+    """Column -> value, of the columns that are known: a name that a row lacks is NULL, and most rows lack most.
 
     `raw` maps receipts to bodies as JSON text; a telemetry body stands in its own column.
     """
     signal_time = event.signal_time or (event.event_time if event.kind in (Kind.SIGNAL_CREATED, Kind.ENTRY) else None)
-    new_york = to_new_york(signal_time) if signal_time else None
     body = raw.get(str(event.receipt_id)) if event.telemetry is None else None
-    return _known(zip(_COLUMNS, _values(event), strict=True)) | _known(
-        {
-            "event_key": event_key,
-            "event_type": event.kind.value,
-            "data_source": event.source.value,
-            "session": session_of(signal_time) if signal_time else None,
-            "signal_date": new_york and new_york.date(),
-            "signal_time": new_york and new_york.time(),
-            "raw_payload": orjson.Fragment(body) if body else None,
-            "warnings": list(event.warnings),
-            "reconciliation_timestamp": event.received_at if event.source.rank > Source.IMPORT.rank else None,
-        }.items()
-    )
-
-
-def _known(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """What is known: a name that a row lacks is NULL, and most rows lack most."""
-    return {name: value for name, value in pairs if value is not None}
+    row = {name: value for name, value in zip(_COLUMNS, _values(event), strict=True) if value is not None}
+    row |= {
+        "event_key": event_key,
+        "event_type": event.kind.value,
+        "data_source": event.source.value,
+        "warnings": event.warnings,
+    }
+    if signal_time is not None:
+        new_york = to_new_york(signal_time)
+        row |= {
+            "session": session_of(signal_time),
+            "signal_date": new_york.date(),
+            "signal_time": new_york.time(),
+        }
+    if body:
+        row["raw_payload"] = orjson.Fragment(body)
+    if event.source.rank > Source.IMPORT.rank:
+        row["reconciliation_timestamp"] = event.received_at
+    return row
 
 
 def event_of(row: Any) -> LifecycleEvent:

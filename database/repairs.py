@@ -30,12 +30,12 @@ def append_repairs(cur: Cursor, repairs: Sequence[LifecycleEvent]) -> list[Lifec
         return []
     locked = states.lock_facts(cur, keys)  # first, so that two cycles at once do not both take a repair for new
     revoked = _list_revoked(cur, keys)
-    wanted = [repair for repair in repairs if (repair.event_key, repair.source.rank) not in revoked]
-    held = _list_held(cur, wanted)
+    keyed = [((repair.event_key, repair.source.rank), repair) for repair in repairs]
+    wanted = [(key, repair) for key, repair in keyed if key not in revoked]
+    held = _list_held(cur, sorted({event_key for (event_key, _), _ in wanted}))
     merged: dict[tuple[str, int], LifecycleEvent] = {}
     replaced = set()
-    for repair in wanted:
-        key = (repair.event_key, repair.source.rank)
+    for key, repair in wanted:
         id_, earlier = held.get(key, (None, None))
         earlier = merged.get(key, earlier)
         both = repair if earlier is None else _merged(earlier, repair)
@@ -55,8 +55,8 @@ def _list_revoked(cur: Cursor, keys: Sequence[Key]) -> set[tuple[str, int]]:
     return {(row.event_key, row.source_rank) for row in cur.fetchall()}
 
 
-def _list_held(cur: Cursor, repairs: Sequence[LifecycleEvent]) -> dict[tuple[str, int], tuple[int, LifecycleEvent]]:
-    cur.execute(SQL.list_held_repairs, {"event_keys": sorted({repair.event_key for repair in repairs})})
+def _list_held(cur: Cursor, event_keys: Sequence[str]) -> dict[tuple[str, int], tuple[int, LifecycleEvent]]:
+    cur.execute(SQL.list_held_repairs, {"event_keys": event_keys})
     return {(row.event_key, Source(row.data_source).rank): (row.id, event_of(row)) for row in cur.fetchall()}
 
 

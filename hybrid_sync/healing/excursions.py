@@ -136,6 +136,7 @@ class _Course:
         self.found = Walk(complete_until=first)
         self._protected_from = trade.be_at  # the first minute that ended with the BE leg's stop at the entry
         self._slack = trade.entry * _SLACK
+        self._risk = trade.risk
         self._one_r = 2 * trade.entry - trade.stop
 
     def step(self, minute: int, bar: Range, told: Reached | None) -> None:
@@ -223,4 +224,4 @@ class _Course:
         return self.trade.be_at is not None and self.trade.be_at >= minute
 
     def _r(self, price: float) -> float:
-        return max(-1.0, (price - self.trade.entry) * self.trade.sign / self.trade.risk)
+        return max(-1.0, (price - self.trade.entry) * self.trade.sign / self._risk)

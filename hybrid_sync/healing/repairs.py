@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from core.lifecycle import Kind, LifecycleEvent, Source
 from core.records import instant_of
-from database.json_text import decimals_to_json
 from hybrid_sync.healing.excursions import Reached, Walk
 
 NEW_IDS_SINCE: Final = datetime(2025, 12, 1, 20, 38, tzinfo=UTC)
@@ -220,7 +220,7 @@ def _runs(minutes: Sequence[int]) -> list[list[int]]:
 
 
 def _repair(state: Any, kind: Kind, now: datetime, trust: Trust, **said: Any) -> LifecycleEvent:
-    told = decimals_to_json([state.stream, state.trade_id, kind, trust.reason, said])
+    told = "\x1f".join(map(str, (state.stream, state.trade_id, kind, trust.reason, *said, *said.values())))
     return LifecycleEvent(
         stream=state.stream,
         trade_id=state.trade_id,
@@ -252,5 +252,6 @@ def _audit(event: LifecycleEvent, action: str, gap_type: str, field_name: str, *
     }
 
 
+@lru_cache(maxsize=4096)  # running extremes mostly stay as they are
 def _decimal(value: float | None) -> Decimal | None:
     return None if value is None else Decimal(f"{value:.4f}")
