@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from telemetry.dialects.repair import Repair, plan_repair
@@ -154,6 +155,7 @@ def _integer(text: str) -> int:
     return int(text)
 
 
+@lru_cache(maxsize=8192)  # minute after minute most numbers of a batch are what they were
 def _fraction(text: str) -> Decimal:
     if len(text) > MAX_DIGITS:
         raise _too_long()

@@ -6,6 +6,7 @@ import hashlib
 import json
 import unicodedata
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -34,6 +35,11 @@ def _shortest(number: object) -> int | str:
     """Fractions become their shortest decimal text; a whole number is the same number with or without a point."""
     if not isinstance(number, Decimal):
         raise TypeError(f"no JSON value: {type(number).__name__}")
+    return _spelled(number)
+
+
+@lru_cache(maxsize=8192)  # minute after minute most numbers of a batch are what they were
+def _spelled(number: Decimal) -> int | str:
     return int(number) if number == number.to_integral_value() else str(number.normalize())
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from types import NoneType
 from typing import Any, NamedTuple
 
 from core.lifecycle import Kind
@@ -154,7 +155,7 @@ def rename(wire: dict[str, Any], kind: Kind | None) -> tuple[dict[str, Any], dic
     layout = _layout(tuple([key for key in wire if key in _NAMES]), kind)
     known = {name: wire[wire_names[0]] for name, wire_names in layout.fields}
     used: frozenset[str] | set[str] = layout.usual
-    if None in known.values():  # then the next name that is not null is meant
+    if NoneType in map(type, known.values()):  # then the next name that is not null is meant
         known, used = {}, set(_CONSUMED)
         for name, wire_names in layout.fields:
             wire_name = next((one for one in wire_names if wire[one] is not None), None)

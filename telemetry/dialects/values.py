@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 INVALID = "invalid"
@@ -20,7 +21,9 @@ Reading = tuple[Any, str]
 Reader = Callable[[Any], Reading]
 
 R_STEP = Decimal("0.0001")
+PRICE_PLACES = 6
 PRICE_STEP = Decimal("0.000001")
+_NOTHING = Decimal(0)
 _ZERO_R = Decimal("0.0000")
 _MAX_R = Decimal(1_000_000)
 _MAX_PRICE = Decimal(1_000_000_000)
@@ -52,18 +55,22 @@ def price(value: Any) -> Reading:
     found, doubt = number(value)
     if found is None:
         return None, doubt
-    if not 0 < found < _MAX_PRICE:
+    if not _NOTHING < found < _MAX_PRICE:
         return None, OUT_OF_RANGE
     exponent = found.as_tuple().exponent
-    if isinstance(exponent, int) and exponent < -6:
-        found = found.quantize(PRICE_STEP)
-    return (found, "") if 0 < found < _MAX_PRICE else (None, OUT_OF_RANGE)
+    if not isinstance(exponent, int) or exponent >= -PRICE_PLACES:
+        return found, ""
+    found = found.quantize(PRICE_STEP)
+    return (found, "") if _NOTHING < found < _MAX_PRICE else (None, OUT_OF_RANGE)
 
 
 def _r_multiple(value: Any) -> tuple[Decimal | None, str]:
     found, doubt = number(value)
-    if found is None:
-        return None, doubt
+    return (None, doubt) if found is None else _in_steps(found)
+
+
+@lru_cache(maxsize=8192)  # running extremes mostly stay as they are
+def _in_steps(found: Decimal) -> tuple[Decimal | None, str]:
     if not -_MAX_R < found < _MAX_R:
         return None, OUT_OF_RANGE
     rounded = found.quantize(R_STEP)
