@@ -17,6 +17,7 @@ import waves.parts
 from core import errors
 from core.settings import BY_NAME, SETTINGS, Setting, Settings, load_settings
 from database.engine import Database
+from database.verify import schema_of
 from tests.support_service import service
 from web_server import JOBS, create_app
 
@@ -102,6 +103,14 @@ def test_every_job_is_named(settings: Settings, db: Database, tmp_path: Path) ->
     assert sorted({job.name for job in jobs} - set(drawn)) == []
 
 
+def test_the_reference_of_tables_has_a_row_for_every_table_and_view_and_no_other(db: Database) -> None:
+    with db.transaction() as cur:
+        held = {name.removeprefix("public.") for name in schema_of(cur)["relations"]}
+    rows = re.findall(r"^\| (`[^|]+) \|", (ROOT / "docs" / "reference" / "tables.md").read_text("utf-8"), re.MULTILINE)
+    assert held
+    assert {name for row in rows for name in CODE.findall(row)} == held
+
+
 def test_every_error_code_is_named() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     assert missing({kind.code for kind in kinds if issubclass(kind, errors.SignalbookError)}) == []
@@ -130,3 +139,14 @@ def test_the_notices_name_every_pinned_package(file: str) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     paths = [path for path, _anchor in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in path]
     assert [path for path in paths if not (page.parent / path).exists()] == []
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    seen: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop().resolve()
+        if page.suffix == ".md" and page not in seen:
+            seen.add(page)
+            waiting += [page.parent / path for path, _ in LINK.findall(page.read_text("utf-8")) if "://" not in path]
+    assert [page.name for page in PAGES if page.resolve() not in seen] == []
