@@ -53,14 +53,34 @@ def test_every_file_that_is_named_is_there(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+EARLIER = (
+    *("deploy_phase5.py", "run_hybrid_sync_migration.py", "test_hybrid_sync_status.py", "check_signal_created_data.py"),
+    *("test_signal_created_reconciliation.py", "setup_local_db.py", "run_timescaledb_docker.sh", "live_ingester.py"),
+    "download_historical.py",
+)
+DIFFERENT = ("health score", "telemetry backfill", "session", "confirmation time", "HTF alignment", "repairs", "bars")
+
+
+def test_every_program_of_earlier_installations_has_a_command_in_its_place() -> None:
+    commands, differences = (DOCS / "reference" / "names.md").read_text(encoding="utf-8").split("## Where the results")
+    rows = re.findall(r"^\| (`.+`) \| (.+) \|$", commands, re.MULTILINE)
+    now = {name: cell for names, cell in rows for name in re.findall(r"`([^`]+)`", names)}
+    assert set(now) == set(EARLIER)
+    assert [
+        name for name in EARLIER if not re.search(r"`(flask [a-z]+ [a-z]+|make run|python web_server)", now[name])
+    ] == []
+    assert [
+        what for what in DIFFERENT if not re.search(rf"^\| {what} \| .+ \| .+ \|$", differences, re.MULTILINE)
+    ] == []
+
+
 def test_nothing_here_places_an_order() -> None:
     """docs/execution.md says so."""
-    sources = [
-        path
-        for folder in ("ingestion", "operations", "waves", "web", "telemetry")
-        for path in (ROOT / folder).rglob("*.py")
-    ]
-    assert sources
+    tracked = [path for folder in ROOT.iterdir() if (folder / "__init__.py").exists() for path in folder.rglob("*.py")]
+    sources = [path for path in tracked if path.relative_to(ROOT).parts[0] not in ("tests", "bench")]
+    assert {"core", "database", "hybrid_sync", "ingestion", "analysis"} <= {
+        path.relative_to(ROOT).parts[0] for path in sources
+    }
     assert [
         path.name for path in sources if re.search(r"/Order/|closeContract", path.read_text(encoding="utf-8"))
     ] == []
