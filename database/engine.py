@@ -52,6 +52,8 @@ POOL_WAIT_SECONDS = 2.0
 POOL_RECYCLE_SECONDS = 1_800
 
 GONE = (psycopg2.OperationalError, psycopg2.InterfaceError)
+GIVEN_UP = (psycopg2.errors.QueryCanceled, psycopg2.errors.LockNotAvailable)
+"""The statement took, or waited for, longer than it may; the connection is sound."""
 DATABASE_ERRORS = (DatabaseUnavailableError, psycopg2.Error)
 """All that asking the database may end in, for those who go on without an answer."""
 
@@ -113,7 +115,7 @@ class Database:
             connection.commit()
         except GONE as error:
             connection.invalidate()
-            if isinstance(error, psycopg2.errors.QueryCanceled | psycopg2.errors.LockNotAvailable):
+            if isinstance(error, GIVEN_UP):
                 raise
             raise DatabaseUnavailableError from error
         finally:

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 
+import psycopg2.errors
 import pytest
 from flask import Blueprint, abort
 from flask.testing import FlaskClient
@@ -13,11 +14,13 @@ from flask_openapi3 import OpenAPI
 
 from core import errors
 from database.engine import Database
+from ingestion.feed.hub import HubRefusedError
 from web.errors import STATUS, status_of
 from web.policy import POLICY, Access
 
 JSON = {"Accept": "application/json"}
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+LATE = (HubRefusedError,)  # the app imports their modules when it needs them
 SECRET = "SELECT password FROM users -- /srv/signalbook/database/users.py"
 
 
@@ -44,6 +47,7 @@ def client(app: OpenAPI, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     failures: dict[str, Exception] = {kind.code: kind() for kind in all_errors()}
     failures |= {"unforeseen": RuntimeError(SECRET), "field": errors.InvalidInputError("is too long", field="name")}
     failures |= {"recursion": RecursionError(SECRET), "late": errors.TryAgainError(retry_after=7)}
+    failures |= {"slow": psycopg2.errors.QueryCanceled(SECRET), "locked": psycopg2.errors.LockNotAvailable(SECRET)}
     for name, error in failures.items():
         broken.add_url_rule(f"/broken/{name}", name, fail_with(error))
     broken.add_url_rule("/broken/refused", "refused", lambda: abort(418, description=SECRET))
@@ -67,8 +71,19 @@ def test_every_error_is_a_problem_document_with_the_status_of_its_class(
     assert ("Retry-After" in answer.headers) == issubclass(kind, errors.TryAgainError)
 
 
+@pytest.mark.parametrize("name", ["slow", "locked"])
+def test_a_question_that_the_database_gave_up_may_be_asked_again_and_is_no_fault_of_ours(
+    client: FlaskClient, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = client.get(f"/broken/{name}", headers=JSON)
+    assert (answer.status_code, answer.json and answer.json["code"]) == (503, "try_again")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert "SELECT" not in answer.text
+    assert [record.levelname for record in caplog.records if record.name == "web.errors"] == ["WARNING"]
+
+
 def test_the_statuses_are_those_that_callers_know() -> None:
-    found = {kind.__name__: status_of(kind()) for kind in all_errors()}
+    found = {kind.__name__: status_of(kind()) for kind in (*LATE, *all_errors())}
     assert found == {
         "SignalbookError": 500,
         "InvalidInputError": 422,

@@ -15,6 +15,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from core import errors
+from database.engine import GIVEN_UP
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ def init_errors(app: Flask) -> None:
     """Register the handlers."""
     app.register_error_handler(errors.SignalbookError, answer_to)
     app.register_error_handler(HTTPException, _http)
+    for kind in GIVEN_UP:
+        app.register_error_handler(kind, _given_up)
     app.register_error_handler(Exception, _unknown)
 
 
@@ -67,6 +70,10 @@ def _http(error: HTTPException) -> Response:
     if status == 405 and error.valid_methods:  # type: ignore[attr-defined]
         answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # type: ignore[attr-defined]
     return answer
+
+
+def _given_up(_error: Exception) -> Response:
+    return answer_to(errors.TryAgainError("The database took too long; ask for less, or try again."))
 
 
 def _unknown(error: Exception) -> Response:
