@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Event
 from typing import TYPE_CHECKING, Any, cast
 
@@ -46,6 +47,7 @@ else:
 
 CONNECT_TIMEOUT_SECONDS = 3
 STATEMENT_TIMEOUT_MS = 15_000
+PAGE_TIMEOUT_MS = 5_000
 LOCK_TIMEOUT_MS = 5_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
 POOL_WAIT_SECONDS = 2.0
@@ -56,6 +58,8 @@ GIVEN_UP = (psycopg2.errors.QueryCanceled, psycopg2.errors.LockNotAvailable)
 """The statement took, or waited for, longer than it may; the connection is sound."""
 DATABASE_ERRORS = (DatabaseUnavailableError, psycopg2.Error)
 """All that asking the database may end in, for those who go on without an answer."""
+
+_limit_ms = ContextVar("statement_limit_ms", default=STATEMENT_TIMEOUT_MS)
 
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
 
@@ -99,8 +103,10 @@ class Database:
         return self._direct_url or self._url()
 
     @contextmanager
-    def transaction(self, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[Cursor]:
+    def transaction(self, *, statement_timeout_ms: int | None = None) -> Iterator[Cursor]:
         """A cursor in one transaction of a pooled connection: commit at the end, roll back on any error.
+
+        Statements may take as long as `limit_statements` has said last, where the caller says nothing.
 
         Raises DatabaseUnavailableError when no connection can be had or it is lost on the way.
         """
@@ -110,7 +116,8 @@ class Database:
             raise DatabaseUnavailableError from error
         try:
             with cast(Connection, connection).cursor() as cur:
-                set_session(cur, is_local=True, statement_timeout_ms=statement_timeout_ms)
+                limit = _limit_ms.get() if statement_timeout_ms is None else statement_timeout_ms
+                set_session(cur, is_local=True, statement_timeout_ms=limit)
                 yield cur
             connection.commit()
         except GONE as error:
@@ -162,6 +169,11 @@ class Database:
     def close(self) -> None:
         """Close the pool; connections in use close when they are given back."""
         self._engine.dispose()
+
+
+def limit_statements(limit_ms: int) -> None:
+    """From now on statements of transactions of this thread that set no limit of their own may take so long."""
+    _limit_ms.set(limit_ms)
 
 
 def connect(

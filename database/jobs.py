@@ -35,7 +35,7 @@ from typing import Any
 from core.clock import Clock
 from core.errors import ConflictError, DatabaseUnavailableError
 from core.jobs import Job, Report
-from database.engine import DATABASE_ERRORS, GONE, STATEMENT_TIMEOUT_MS, Cursor, Database
+from database.engine import DATABASE_ERRORS, GONE, Cursor, Database
 from database.queries import queries
 from database.storable import storable
 
@@ -101,7 +101,7 @@ class SlotDatabase(Database):
         self._claim = claim
 
     @contextmanager
-    def transaction(self, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[Cursor]:
+    def transaction(self, *, statement_timeout_ms: int | None = None) -> Iterator[Cursor]:
         """As `Database.transaction`; raises ConflictError when another process has taken the slot over."""
         with super().transaction(statement_timeout_ms=statement_timeout_ms) as cur:
             claim = self._claim

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg2
 
 from core.errors import ConflictError, DatabaseUnavailableError
-from database.engine import GONE, STATEMENT_TIMEOUT_MS, Connection, Cursor, Database
+from database.engine import GONE, Connection, Cursor, Database
 from database.queries import queries
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class LeaderDatabase(Database):
         self._leadership = leadership
 
     @contextmanager
-    def transaction(self, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[Cursor]:
+    def transaction(self, *, statement_timeout_ms: int | None = None) -> Iterator[Cursor]:
         """As `Database.transaction`; raises ConflictError when another process leads."""
         with super().transaction(statement_timeout_ms=statement_timeout_ms) as cur:
             cur.execute(SQL.prove_lead, {"name": self._leadership.name, "epoch": self._leadership.epoch})

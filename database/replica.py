@@ -14,7 +14,7 @@ from datetime import timedelta
 from core.clock import Clock
 from core.settings import Settings
 from database import jobs
-from database.engine import DATABASE_ERRORS, STATEMENT_TIMEOUT_MS, Cursor, Database
+from database.engine import DATABASE_ERRORS, Cursor, Database
 
 PULSE_JOB = "alarms"
 LOOK_SECONDS = 5.0
@@ -45,7 +45,7 @@ class Reads:
         return self._replica is not None
 
     @contextmanager
-    def transaction(self, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[Cursor]:
+    def transaction(self, *, statement_timeout_ms: int | None = None) -> Iterator[Cursor]:
         """As `Database.transaction`, for reading; what it shows is at most `READ_MAX_STALE_SECONDS` old."""
         chosen = self._replica if self._replica is not None and self._look(self._replica) else self._primary
         with chosen.transaction(statement_timeout_ms=statement_timeout_ms) as cur:

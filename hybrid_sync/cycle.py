@@ -175,7 +175,7 @@ def rehearsal(db: Database) -> Iterator[Database]:
             self._cur = cur
 
         @contextmanager
-        def transaction(self, *, statement_timeout_ms: int = 0) -> Iterator[Cursor]:
+        def transaction(self, *, statement_timeout_ms: int | None = None) -> Iterator[Cursor]:
             yield self._cur
 
     with db.transaction(statement_timeout_ms=0) as cur:

@@ -20,7 +20,7 @@ import pytest
 from core.jobs import Report
 from core.settings import load_settings
 from database import jobs as job_store
-from database.engine import STATEMENT_TIMEOUT_MS, Cursor, Database
+from database.engine import Cursor, Database
 from database.jobs import SlotDatabase
 from database.scheduler import Scheduler
 from hybrid_sync.cycle import run_cycle
@@ -43,7 +43,7 @@ class Slow(SlotDatabase):
         self.__dict__.update(db.__dict__)
 
     @contextmanager
-    def transaction(self, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[Cursor]:
+    def transaction(self, *, statement_timeout_ms: int | None = None) -> Iterator[Cursor]:
         time.sleep(0.03)
         with super().transaction(statement_timeout_ms=statement_timeout_ms) as cur:
             yield cur

@@ -13,6 +13,7 @@ from flask import Flask, request
 from flask_login import current_user
 
 from core.errors import NotAllowedError, NotLoggedInError
+from database.engine import PAGE_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, limit_statements
 from web.services import services
 
 
@@ -60,8 +61,18 @@ API_PREFIX = "/api/"
 
 
 def init_policy(app: Flask) -> None:
-    """Check every request against the table before it reaches its view."""
+    """Check every request against the table before it reaches its view, and let what only looks ask no heavy questions."""
+    app.before_request(_limit_statements)
     app.before_request(check_access)
+    app.teardown_request(_end_limit)
+
+
+def _limit_statements() -> None:
+    limit_statements(PAGE_TIMEOUT_MS if request.method in SAFE_METHODS else STATEMENT_TIMEOUT_MS)
+
+
+def _end_limit(_error: BaseException | None) -> None:
+    limit_statements(STATEMENT_TIMEOUT_MS)
 
 
 def check_access() -> None:

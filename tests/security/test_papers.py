@@ -13,10 +13,11 @@ from pathlib import Path
 from flask.testing import FlaskClient
 
 from core.settings import SETTINGS, Settings, load_settings
-from database.engine import STATEMENT_TIMEOUT_MS, Database
+from database.engine import PAGE_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, Database
 from telemetry.dialects.body import MAX_BYTES, MAX_DEPTH, MAX_DIGITS
 from telemetry.history.upload import MAX_UNPACKED
 from web import auth, passwords
+from web.dashboards.analytics.gather import LONGEST_MS
 from web.live import routes as live
 from web.live.hub import STREAMS_A_USER
 from web.security.obvious import OWN_WORDS
@@ -161,7 +162,8 @@ def test_the_decisions_tell_the_limits_that_hold() -> None:
         f"Passwords have {passwords.SHORTEST} to {passwords.LONGEST} characters",
         f"ends {auth.SESSION_LIFETIME.days} days after the login",
         f"within {live.PROOF_SECONDS:.0f} seconds",
-        f"ends after {STATEMENT_TIMEOUT_MS // 1000} s",
+        f"ends after {PAGE_TIMEOUT_MS // 1000} s, of a change after {STATEMENT_TIMEOUT_MS // 1000} s, "
+        f"of analytics after {LONGEST_MS // 1000} s",
         f"files of {logs.LOG_FILE_BYTES // 1024**2} MB",
     )
     assert [sentence for sentence in told if sentence not in text] == []

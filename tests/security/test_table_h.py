@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -16,10 +17,12 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
 from core.settings import Settings
-from database.engine import Database
+from database import engine
+from database.engine import PAGE_TIMEOUT_MS, Database
 from tests.support_http import csrf_token, log_in
 from tests.support_intake import TOKEN, WEBHOOK, await_stored, parts_of, running_app
 from tests.test_policy import path_of, requests_of
+from web.dashboards.analytics.gather import LONGEST_MS
 from web.serving.logs import REDACTOR, init_logging
 
 ENTRY = {"event_type": "ENTRY", "direction": "Bullish", "entry_price": 20500.25, "stop_loss": 20480.25}
@@ -297,19 +300,80 @@ def test_a_forged_log_line_stays_inside_its_own(
     assert all(json.loads(line)["logger"] == "test" for line in lines)
 
 
-def test_every_list_has_an_end(app: OpenAPI, reader: FlaskClient) -> None:
+FILLINGS = (
+    "INSERT INTO telemetry_automated_signals_log (stream, received_at, status, raw_payload)"
+    " SELECT 'main', now(), 'quarantined', '{}' FROM generate_series(1, 6000)",
+    "INSERT INTO trade_states (stream, trade_id, status, first_received_at, last_received_at)"
+    " SELECT 'main', 't' || n, (ARRAY['ACTIVE', 'PENDING', 'CANCELLED', 'COMPLETED'])[n % 4 + 1], now(), now()"
+    " FROM generate_series(1, 24000) AS n",
+    "INSERT INTO sync_gaps (stream, trade_id, gap_type, first_seen_at)"
+    " SELECT 'main', 't' || n, 'no_mae', now() FROM generate_series(1, 6000) AS n",
+    "INSERT INTO sync_audit_log (stream, trade_id, action_type)"
+    " SELECT 'main', 't1', 'gap_detected' FROM generate_series(1, 6000)",
+    "INSERT INTO monitoring.events (event_type) SELECT 'x' FROM generate_series(1, 6000)",
+    "INSERT INTO deleted_signals (stream, trade_id, was, reason, deleted_by, deleted_at)"
+    " SELECT 'main', 'd' || n, '{}', 'x', 'ann', now() FROM generate_series(1, 6000) AS n",
+    "INSERT INTO waves (wave_time, status) SELECT '2025-01-01'::timestamptz + n * interval '15 minutes', 'not_found'"
+    " FROM generate_series(1, 6000) AS n",
+)
+MOST_ROWS = 5000
+
+
+def longest_list(document: object) -> int:
+    """Items of the longest list anywhere in a JSON document."""
+    inside = document.values() if isinstance(document, dict) else document if isinstance(document, list) else ()
+    return max([len(document) if isinstance(document, list) else 0, *map(longest_list, inside)])
+
+
+def test_every_list_has_an_end(app: OpenAPI, reader: FlaskClient, db: Database) -> None:
+    with db.transaction() as cur:
+        for filling in FILLINGS:
+            cur.execute(filling)
+    longest = {}
     for path in pages_of(app):
         if path.startswith("/api/"):
-            answer = reader.get(f"{path}?limit=100000000", headers={"Accept": "application/json"})
-            assert answer.status_code in (200, 400, 404, 422), path
-            assert len(answer.data) < 2_000_000, path
+            for query in ("", "?limit=500", "?limit=5000", "?limit=100000000"):
+                answer = reader.get(path + query, headers={"Accept": "application/json"})
+                assert answer.status_code in (200, 400, 404, 422), path
+                assert len(answer.data) < 2_000_000, path
+                longest[path + query] = longest_list(answer.get_json(silent=True))
+    assert max(longest.values()) <= MOST_ROWS
+    assert sum(length >= 500 for length in longest.values()) >= 4, longest  # the tables were full enough
 
 
-def test_every_statement_of_a_request_has_a_time_limit(app: OpenAPI, db: Database) -> None:
+REPORTS = {  # figures over all trades of a time
+    "/api/automated-signals/analytics": LONGEST_MS,
+    "/automated-signals-analytics": LONGEST_MS,
+    "/params/evaluation": 60_000,
+}
+
+
+def test_every_statement_of_what_only_looks_ends_within_five_seconds_but_in_reports(
+    app: OpenAPI, reader: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: dict[str, set[int]] = {}
+    asked = ""
+
+    def noted(*given: Any, **options: Any) -> None:
+        limits.setdefault(asked, set()).add(options.get("statement_timeout_ms", engine.STATEMENT_TIMEOUT_MS))
+        set_session(*given, **options)
+
+    set_session = engine.set_session
+    monkeypatch.setattr(engine, "set_session", noted)
+    for asked in pages_of(app):
+        reader.get(asked)
+    assert PAGE_TIMEOUT_MS <= 5_000
+    assert len(limits) >= 30
+    longer = {path: max(found) for path, found in limits.items() if found != {PAGE_TIMEOUT_MS}}
+    assert longer.items() <= REPORTS.items()
+    assert longer
+
+
+def test_what_a_request_may_take_binds_nobody_after_it(app: OpenAPI, reader: FlaskClient, db: Database) -> None:
+    reader.get("/automated-signals")
     with db.transaction() as cur:
         cur.execute("SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'")
-        (limit,) = cur.fetchone()
-    assert 0 < limit <= 30_000
+        assert cur.fetchone() == (engine.STATEMENT_TIMEOUT_MS,)
 
 
 def test_odd_tokens_are_refused_without_a_fault(client: FlaskClient) -> None:
