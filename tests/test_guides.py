@@ -12,6 +12,7 @@ from flask_openapi3 import OpenAPI
 
 from core.lifecycle import Kind
 from core.settings import BY_NAME
+from database.engine import Database
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -54,6 +55,18 @@ def test_every_setting_of_a_guide_exists(page: Path) -> None:
 def test_every_file_that_is_named_is_there(page: Path) -> None:
     named = re.findall(r"`((?:deploy|tests|docs)/[\w./-]+)`", page.read_text(encoding="utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+QUERY = re.compile(r"[`\"](SELECT [^`\"]+)[`\"]")
+
+
+def test_every_query_of_the_pages_is_one_that_the_database_takes(db: Database) -> None:
+    found = [query for page in GUIDES for query in QUERY.findall(page.read_text(encoding="utf-8"))]
+    assert len(found) >= 5
+    with db.transaction() as cur:
+        for query in found:
+            cur.execute("PREPARE of_a_page AS " + query.replace("%s", "$1"))
+            cur.execute("DEALLOCATE of_a_page")
 
 
 EARLIER = (
