@@ -89,6 +89,18 @@ def test_entries_carry_prices_targets_confirmation_and_alignment(fired: list[Fir
         assert {"setup", "market_state", "session"} <= fact.keys()
 
 
+def test_the_updates_of_a_bar_are_a_batch_with_an_id_for_each_open_trade(fired: list[Fired]) -> None:
+    told: dict[int, list[tuple[str, str]]] = {}
+    for bar, fact in facts_of(fired):
+        if fact["event_type"] == "MFE_UPDATE":
+            told.setdefault(bar, []).append((fact["trade_id"], fact["event_id"]))
+            assert {"be_mfe", "no_be_mfe", "mae_global_r", "current_price"} <= fact.keys()
+    assert max(map(len, told.values())) >= 3
+    for updates in told.values():
+        trades, ids = zip(*updates, strict=True)
+        assert len(set(trades)) == len(set(ids)) == len(updates)
+
+
 def test_excursions_follow_the_trade_minute_by_minute(fired: list[Fired]) -> None:
     strategy, known = Strategy(), {}
     for number, bar in enumerate(BARS):
