@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +89,19 @@ def test_every_program_of_earlier_installations_has_a_command_in_its_place() -> 
     assert [
         what for what in DIFFERENT if not re.search(rf"^\| {what} \| .+ \| .+ \|$", differences, re.MULTILINE)
     ] == []
+
+
+def test_the_design_of_the_execution_gives_every_function_its_signature() -> None:
+    page = (DOCS / "execution.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.+?)```", page, re.DOTALL)
+    functions = {node.name: node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef)}
+    assert {"plan_order", "check", "place", "modify", "cancel", "positions", "engage"} <= set(functions)
+    for node in functions.values():
+        arguments = [*node.args.args, *node.args.kwonlyargs]
+        assert node.returns
+        assert all(argument.annotation or argument.arg == "self" for argument in arguments)
+    for word in ("MAX_POSITION_SIZE", "client_order_id", "Kill switch released", "refuse remote servers"):
+        assert word in page
 
 
 def test_nothing_here_places_an_order() -> None:
