@@ -56,20 +56,21 @@ def pgbouncer(url: str) -> Iterator[str]:
 
 
 @contextmanager
-def nginx(ports: Sequence[int]) -> Iterator[int]:
-    """The port of nginx with deploy/nginx.conf in front of these."""
+def nginx(ports: Sequence[int], logs: Path | None = None) -> Iterator[int]:
+    """The port of nginx with deploy/nginx.conf in front of these; with `logs` it writes its logs there as Debian's does."""
     port = free_port()
     servers = "".join(f"server 127.0.0.1:{each} max_fails=1 fail_timeout=2s;\n" for each in ports)
     site = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
     site = site.replace("server 127.0.0.1:5000 max_fails=1 fail_timeout=2s;", servers).replace(
         "listen 80;", f"listen 127.0.0.1:{port};"
     )
+    told = f"{logs}/access.log" if logs else "off"
     with public_directory() as base:
-        (base / "site.conf").write_text(site)
+        (base / "site.conf").write_text(site.replace("/var/log/nginx", str(logs or base)))
         config = base / "nginx.conf"
         config.write_text(
-            f"daemon off; pid {base}/pid; error_log {base}/errors; events {{}}\n"
-            f"http {{ access_log off; client_body_temp_path {base}/body; proxy_temp_path {base}/proxy;\n"
+            f"daemon off; pid {base}/pid; error_log {logs or base}/error.log; events {{}}\n"
+            f"http {{ access_log {told}; client_body_temp_path {base}/body; proxy_temp_path {base}/proxy;\n"
             f"fastcgi_temp_path {base}/fastcgi; uwsgi_temp_path {base}/uwsgi; scgi_temp_path {base}/scgi;\n"
             f"include {base}/site.conf; }}\n"
         )

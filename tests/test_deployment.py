@@ -19,12 +19,15 @@ from prometheus_client.registry import CollectorRegistry
 
 from core.clock import SystemClock
 from core.settings import BY_NAME
+from database.embedded_cluster import free_port
 from ingestion.feed.inbox import FeedState
 from ingestion.measures import FeedCollector
 from telemetry.journal.disk import RealDisk
 from telemetry.journal.journal import Journal
 from telemetry.measures import JournalCollector
 from tests.support_needs import missing
+from tests.support_proxies import NGINX, nginx
+from tests.support_service import send
 from web.serving.health import GIT, commit_of
 from web_server import create_app
 
@@ -148,6 +151,18 @@ class Heard:
     """A feed that has heard a trade."""
 
     state = FeedState(last_tick_at=SystemClock().now())
+
+
+@pytest.mark.skipif(not NGINX.exists(), reason="needs Debian's nginx: tools/setup.sh servers")
+def test_nginx_writes_no_token_of_a_webhook_into_its_logs(tmp_path: Path) -> None:
+    absent = free_port()  # nobody answers there, which nginx has much to say about
+    path = "/api/automated-signals/webhook/a-token-that-opens-a-stream"
+    with nginx([absent], logs=tmp_path) as port:
+        assert send(port, "GET", "/healthz").status == 503
+        assert send(port, "POST", path, b"{}").status == 503
+    logs = {name: (tmp_path / name).read_text(encoding="utf-8") for name in ("access.log", "error.log")}
+    assert all("/healthz" in said for said in logs.values())
+    assert [name for name, said in logs.items() if "a-token-that-opens" in said] == []
 
 
 def test_the_dashboard_shows_every_metric_and_no_other(tmp_path: Path) -> None:
