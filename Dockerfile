@@ -12,7 +12,7 @@ ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 SOURCE_COM
     HOST=0.0.0.0 PORT=5000 DATA_DIR=/data
 RUN groupadd --gid 10001 signalbook \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin signalbook \
-    && install -d -o signalbook -g signalbook -m 0700 /data
+    && install -d -o signalbook -g signalbook -m 0700 /data /backups
 COPY --from=build /venv /venv
 COPY . /app
 WORKDIR /app

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,22 @@ def test_compose_waits_for_a_healthy_database_and_keeps_what_must_last() -> None
     used = [volume.partition(":")[0] for each in (app, db) for volume in each["volumes"]]
     assert sorted(used) == sorted(found["volumes"])
     assert app["read_only"]
+
+
+def test_what_the_user_of_the_image_writes_to_in_compose_belongs_to_it() -> None:
+    """Docker gives a new volume the owner of the folder that the image has in its place; without one it is root's."""
+    made = re.search(r"install -d -o signalbook -g signalbook -m 0700 (.+)$", stages()[1], re.MULTILINE)
+    assert made
+    mounted = [volume.split(":")[1] for volume in compose()["services"]["app"]["volumes"]]
+    assert sorted(mounted) == sorted(made[1].split())
+
+
+def test_the_guide_trusts_the_address_that_a_proxy_on_the_machine_has_inside_compose() -> None:
+    (network,) = compose()["networks"]["default"]["ipam"]["config"]
+    trusted = re.search(r"^ *TRUSTED_PROXY=(.+)$", text("docs/how-to/docker.md"), re.MULTILINE)
+    assert trusted
+    assert trusted[1] == network["gateway"]
+    assert ip_address(network["gateway"]) in ip_network(network["subnet"])
 
 
 def test_compose_opens_no_port_to_the_world_and_holds_no_password() -> None:
