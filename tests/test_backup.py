@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tarfile
+import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,6 +87,18 @@ def test_verifying_restores_into_a_scratch_database_and_is_remembered(filled: Da
         assert cur.fetchone()[0] == 0  # type: ignore[index]
     assert drill.is_passed
     assert drill.figures["signals"] == 2
+
+
+def test_a_backup_is_unpacked_beside_itself_because_tmp_may_be_memory(
+    filled: Database, empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = backup.create(filled, tmp_path, tmp_path / "kept", NOW)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "not-there"))
+    assert backup.verify(filled, made.path, NOW).differences == ()
+    into = Database(empty_database_url)
+    assert backup.restore(into, tmp_path / "other", made.path).differences == ()
+    into.close()
+    assert list((tmp_path / "kept").iterdir()) == [made.path]
 
 
 def test_a_backup_that_lies_about_its_content_is_found_out(filled: Database, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def create(db: Database, data_dir: Path, folder: Path, now: datetime) -> Outcome
 
 def verify(db: Database, path: Path, now: datetime) -> Outcome:
     """Restore a backup into a scratch database, compare it with what was there, and remember the outcome as a drill."""
-    with tempfile.TemporaryDirectory() as work, archive.unpacked(path, Path(work)) as manifest:
+    with _beside(path) as work, archive.unpacked(path, Path(work)) as manifest:
         with dumps.scratch_database(db) as url:
             back = dumps.load(url, Path(work) / DUMP)
         outcome = Outcome(path, manifest, tuple(manifest.held.differences(back)))
@@ -84,7 +84,7 @@ def restore(db: Database, data_dir: Path, path: Path) -> Outcome:
     with db.transaction() as cur:
         if not fingerprint.is_empty(cur):
             raise ConflictError("The database is not empty; restore into a new one.")
-    with tempfile.TemporaryDirectory() as work, archive.unpacked(path, Path(work)) as manifest:
+    with _beside(path) as work, archive.unpacked(path, Path(work)) as manifest:
         back = dumps.load(db.direct_url, Path(work) / DUMP)
         outcome = Outcome(path, manifest, tuple(manifest.held.differences(back)))
         segments = [Path(work) / name for name in manifest.files if name.startswith(f"{JOURNAL}/")]
@@ -122,6 +122,14 @@ def job(db: Database, data_dir: Path, folder: Path, keep: int) -> Job:
         return Report(made.path.name, {"bytes": size, "rows": made.rows, "removed": len(old)})
 
     return Job("backup", EVERY, run, grace=timedelta(hours=20))
+
+
+def _beside(path: Path) -> tempfile.TemporaryDirectory[str]:
+    """A place to unpack a backup: where it lies there is room for files of its size, while /tmp may be memory."""
+    try:
+        return tempfile.TemporaryDirectory(dir=path.parent, prefix=".proving-")
+    except OSError:
+        return tempfile.TemporaryDirectory()  # a folder that may only be read
 
 
 def _copy_journal(journal: Path, into: Path) -> None:
