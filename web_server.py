@@ -108,7 +108,7 @@ def serve(settings: Settings) -> None:
     market: market_data.MarketData = app.extensions["market_data"]
     ops: operations.parts.Operations = app.extensions["operations"]
     of_features = (*JOBS, *market.jobs, *waves.parts.jobs(settings), *hybrid_sync.routes.jobs(settings))
-    jobs = ops.jobs(of_features, intake.journal.stats)
+    jobs = ops.jobs(of_features)
     scheduler = Scheduler(db, jobs, wait_for=keeper.ready)
     analyst = app.extensions["analysis"]
     feed, sentry = waves.parts.feed(app.extensions["waves"], keeper.ready), ops.sentry(keeper.ready)

@@ -95,3 +95,15 @@ def last_drills(cur: Cursor) -> list[Any]:
 
 def _rows(rows: Sequence[Mapping[str, Any]]) -> str:
     return to_json([dict(row) for row in rows])
+
+
+def save_report(cur: Cursor, row: Mapping[str, Any], *, forget_before: datetime) -> None:
+    """What a process says of itself; it has the columns of `process_reports`. Reports of before `forget_before` go."""
+    cur.execute(SQL.save_report, dict(row))
+    cur.execute(SQL.delete_old_reports, {"before": forget_before})
+
+
+def list_reports(cur: Cursor, *, since: datetime, but: str) -> list[Any]:
+    """What processes other than `but` have said since."""
+    cur.execute(SQL.list_reports, {"since": since, "but": but})
+    return cur.fetchall()

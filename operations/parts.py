@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
@@ -15,13 +17,16 @@ from core.trading_calendar import cme_equity_calendar
 from database.engine import Database
 from operations import cli, retention, routes
 from operations.alarms.messenger import Messenger
+from operations.alarms.reports import Reporter, Stats
 from operations.alarms.sentry import Sentry
-from operations.alarms.watch import Stats, Watch, Watched
+from operations.alarms.watch import Watch, Watched
 from operations.backup import backup
 from operations.drills.drill import Drill
 from operations.drills.outages import DatabaseOutage, FeedOutage
 from operations.drills.traffic import send_alert
 from operations.export import cli as export_cli
+
+OWNER = f"{socket.gethostname()}:{os.getpid()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +38,13 @@ class Operations:
     clock: Clock
     messenger: Messenger
     drill: Drill
+    journal: Callable[[], Stats]
 
     def checks(self) -> dict[str, Callable[[], tuple[str, str]]]:
         """What the readiness report says of this feature; only a demo has drills."""
         return {"drill": self.drill.check} if self.settings.demo else {}
 
-    def jobs(self, others: Sequence[Job], journal: Callable[[], Stats]) -> tuple[Job, ...]:
+    def jobs(self, others: Sequence[Job]) -> tuple[Job, ...]:
         """All jobs of a process: the others, and those that look after them. A web process has none."""
         if self.settings.role == "web":
             return ()
@@ -49,7 +55,8 @@ class Operations:
             has_feed=self.settings.has_feed,
             jobs=own,
             watched_since=self.clock.now(),
-            journal=journal,
+            journal=self.journal,
+            owner=OWNER,
         )
         return (*own, Watch(watched, self.messenger).job())
 
@@ -58,8 +65,10 @@ class Operations:
         return (backup.job(self.db, self.settings.data_dir, folder, self.settings.backup_keep),) if folder else ()
 
     def sentry(self, wait_for: Event) -> Sentry:
-        """The watch over the database itself, not yet started; one process with jobs is enough, so a web process has none."""
-        return Sentry(self.db, self.messenger, self.clock, wait_for if self.settings.role != "web" else Event())
+        """The watch over the database itself, not yet started; a web process leaves the telling to those with jobs."""
+        messenger = self.messenger if self.settings.role != "web" else None
+        reporter = Reporter(self.db, self.clock, self.settings.data_dir, self.journal, OWNER)
+        return Sentry(self.db, messenger, self.clock, wait_for, reporter)
 
 
 def init_operations(app: Flask, settings: Settings, db: Database, clock: Clock) -> None:
@@ -67,9 +76,10 @@ def init_operations(app: Flask, settings: Settings, db: Database, clock: Clock) 
     messenger = Messenger(settings.alarm_urls, settings.alarm_heartbeat_url)
     outages = (DatabaseOutage(db), FeedOutage(settings))
     drill = Drill(db, clock, outages, send_alert=lambda: send_alert(app, settings.webhook_token))
+    intake = app.extensions["telemetry"]
     if settings.demo:
-        app.extensions["telemetry"].intake.on_acknowledged.append(drill.note)
-    app.extensions["operations"] = Operations(settings, db, clock, messenger, drill)
+        intake.intake.on_acknowledged.append(drill.note)
+    app.extensions["operations"] = Operations(settings, db, clock, messenger, drill, intake.journal.stats)
     if settings.role != "worker":
         app.register_blueprint(routes.pages)
     for group in (*cli.COMMANDS, *export_cli.COMMANDS):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from database.deliveries import TEST_CONTENT_TYPE
 from database.engine import Database
 from hybrid_sync.presenting import status_of
 from operations.alarms.messenger import Messenger, masked
+from operations.alarms.reports import Reporter
+from operations.alarms.rules import JournalFacts
 from operations.alarms.sentry import Sentry
 from operations.alarms.watch import Watch, Watched, gather
 from tests.support_deliveries import deliver
@@ -210,6 +213,54 @@ def test_durability_that_is_off_is_an_alarm(db: Database, watched: Watched) -> N
         is_off = cur.fetchone()[0] == "off"  # type: ignore[index]
     Watch(watched, Messenger([])).run(db, NOW)
     assert (("raised", "durability_off:fsync", "nowhere") in told(db)) == is_off
+
+
+ILL = JournalFacts(ok=False, pending=7, oldest_age_seconds=45.0, persistent=False)
+WELL = JournalFacts(ok=True, pending=0, oldest_age_seconds=0.0, persistent=True)
+
+
+def test_what_ails_one_of_several_processes_is_told_once_whichever_of_them_looks(
+    db: Database, watched: Watched, friend: Listening
+) -> None:
+    states, clock = {"ill": ILL, "well": WELL}, ManualClock(NOW)
+    messenger = Messenger([f"json://{friend.url}/"])
+    processes = []
+    for owner in states:
+        journal = partial(states.__getitem__, owner)
+        reporter = Reporter(db, clock, watched.data_dir, journal, owner)
+        processes.append((reporter, Watch(replace(watched, journal=journal, owner=owner), messenger)))
+    web = Reporter(db, clock, watched.data_dir, lambda: replace(WELL, pending=3), "web")  # has no jobs
+
+    def pass_by_turns(count: int) -> None:
+        for number in range(count):
+            web.say()
+            for reporter, _ in processes:
+                reporter.say()
+            processes[number % 2][1].run(db, clock.now())
+            clock.sleep(30)
+
+    pass_by_turns(7)
+    states["ill"] = WELL
+    pass_by_turns(7)
+    journal_alarms = [row[:2] for row in told(db) if row[1].startswith("journal")]
+    names = ["journal_broken", "journal_not_kept", "journal_pending"]
+    assert sorted(journal_alarms) == sorted((kind, name) for kind in ("raised", "recovered") for name in names)
+
+
+def test_a_web_process_is_heard_of_and_one_that_has_ended_is_not(db: Database, watched: Watched) -> None:
+    clock = ManualClock(NOW)
+    ready = threading.Event()
+    ready.set()
+    Sentry(db, None, clock, ready, Reporter(db, clock, watched.data_dir, lambda: ILL, "web")).look()
+    watch = Watch(replace(watched, journal=lambda: WELL, owner="worker"), Messenger([]))
+    watch.run(db, NOW + timedelta(minutes=1))
+    assert ("raised", "journal_broken", "nowhere") in told(db)
+    watch.run(db, NOW + timedelta(minutes=3))
+    assert ("recovered", "journal_broken", "nowhere") in told(db)
+    Reporter(db, ManualClock(NOW + timedelta(days=2)), watched.data_dir, lambda: WELL, "another").say()
+    with db.transaction() as cur:
+        cur.execute("SELECT owner FROM process_reports")
+        assert [row.owner for row in cur.fetchall()] == ["another"]
 
 
 def test_an_absent_database_is_told_once_with_its_recovery(

@@ -97,7 +97,7 @@ def test_every_job_is_named(settings: Settings, db: Database, tmp_path: Path) ->
         *waves.parts.jobs(everything),
         *hybrid_sync.routes.jobs(everything),
     )
-    jobs = found["operations"].jobs(of_features, found["telemetry"].journal.stats)
+    jobs = found["operations"].jobs(of_features)
     assert {"feed_keeper", "process_waves", "backup", "alarms"} <= {job.name for job in jobs}
     drawn = CODE.findall((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
     assert sorted({job.name for job in jobs} - set(drawn)) == []

@@ -98,3 +98,21 @@ VALUES (%(kind)s, %(started_at)s, %(finished_at)s, %(is_passed)s, %(figures)s::j
 -- The last rehearsal of each kind.
 SELECT DISTINCT ON (kind) kind, started_at, finished_at, is_passed, figures
 FROM drills ORDER BY kind, started_at DESC, id DESC;
+
+-- name: save_report
+-- What a process says of its journal and its disk, in place of what it said before.
+INSERT INTO process_reports (owner, said_at, journal_ok, pending, oldest_age_seconds, is_persistent, disk_free)
+VALUES (%(owner)s, %(said_at)s, %(journal_ok)s, %(pending)s, %(oldest_age_seconds)s, %(is_persistent)s, %(disk_free)s)
+ON CONFLICT (owner) DO UPDATE SET
+    (said_at, journal_ok, pending, oldest_age_seconds, is_persistent, disk_free) =
+    (excluded.said_at, excluded.journal_ok, excluded.pending, excluded.oldest_age_seconds, excluded.is_persistent,
+     excluded.disk_free);
+
+-- name: delete_old_reports
+-- Processes that ended long ago without a word.
+DELETE FROM process_reports WHERE said_at < %(before)s;
+
+-- name: list_reports
+-- What the other processes have said lately.
+SELECT owner, journal_ok, pending, oldest_age_seconds, is_persistent, disk_free FROM process_reports
+WHERE said_at > %(since)s AND owner <> %(but)s ORDER BY owner;

@@ -6,7 +6,7 @@ only just started, a table is not there) stays as it was: neither an alarm nor a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -105,6 +105,19 @@ class JournalFacts:
     pending: int
     oldest_age_seconds: float
     persistent: bool | None
+
+
+def worst_of(journals: Sequence[JournalFacts]) -> JournalFacts | None:
+    """A journal that is as ill as these together; None without any."""
+    if not journals:
+        return None
+    known = [journal.persistent for journal in journals if journal.persistent is not None]
+    return JournalFacts(
+        ok=all(journal.ok for journal in journals),
+        pending=sum(journal.pending for journal in journals),
+        oldest_age_seconds=max(journal.oldest_age_seconds for journal in journals),
+        persistent=all(known) if known else None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

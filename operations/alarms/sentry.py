@@ -1,5 +1,7 @@
 """Tells that the database is away, which no job can: jobs need it. One alarm, one recovery, remembered in memory.
 
+While it is there, the same thread says how this process is, for those who judge; in a web process it does that alone.
+
 The alarms' own tables hear of it when the database is back, so that the history is whole.
 """
 
@@ -14,6 +16,7 @@ from database import alarms
 from database.engine import DATABASE_ERRORS, Database
 from operations.alarms.messenger import Messenger
 from operations.alarms.plan import Notice
+from operations.alarms.reports import Reporter
 from operations.alarms.watch import text_of
 
 log = logging.getLogger(__name__)
@@ -24,13 +27,24 @@ RULE = "database_away"
 
 
 class Sentry:
-    """Looks at the database from a thread of its own; `wait_for` is set once it has been there."""
+    """Looks at the database from a thread of its own; `wait_for` is set once it has been there.
 
-    def __init__(self, db: Database, messenger: Messenger, clock: Clock, wait_for: threading.Event) -> None:
+    `messenger` None: absences are told by other processes. `reporter` says how this one is.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        messenger: Messenger | None,
+        clock: Clock,
+        wait_for: threading.Event,
+        reporter: Reporter | None = None,
+    ) -> None:
         self._db = db
         self._messenger = messenger
         self._clock = clock
         self._wait_for = wait_for
+        self._reporter = reporter
         self._stop = threading.Event()
         self._away_since: datetime | None = None
         self._raised: Notice | None = None
@@ -54,9 +68,11 @@ class Sentry:
             self._away_since = None
             if self._raised is not None:
                 self._recover(self._raised, now)
+            if self._reporter is not None:
+                self._reporter.say()
             return
         self._away_since = self._away_since or now
-        if self._raised is None and now - self._away_since >= PATIENCE:
+        if self._messenger is not None and self._raised is None and now - self._away_since >= PATIENCE:
             detail = f"no connection since {self._away_since:%H:%M:%S} UTC; alerts are kept on disk"
             self._raised = Notice(RULE, RULE, "raised", "critical", now, detail)
             self._was_sent = self._tell(self._raised)
@@ -75,7 +91,8 @@ class Sentry:
     def _tell(self, notice: Notice) -> bool:
         log.warning("alarm", extra={"cause": notice.cause, "kind": notice.kind, "detail": notice.detail})
         title, body = text_of(notice)
-        return self._messenger.has_targets and self._messenger.send(title, body, is_bad=notice.kind == "raised")
+        messenger = self._messenger
+        return bool(messenger and messenger.has_targets and messenger.send(title, body, is_bad=notice.kind == "raised"))
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):

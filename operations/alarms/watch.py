@@ -7,12 +7,11 @@ tells it at the next pass: at least once, and once unless it dies just after sen
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from prometheus_client import Gauge
 
@@ -23,6 +22,7 @@ from database import alarms, bars, jobs, sync, verify
 from database.engine import Cursor, Database
 from operations.alarms.messenger import Messenger
 from operations.alarms.plan import Held, Notice, Plan, plan
+from operations.alarms.reports import Stats, disk_free, of_others
 from operations.alarms.rules import (
     CRITICAL,
     RULES,
@@ -35,6 +35,7 @@ from operations.alarms.rules import (
     KindFacts,
     StreamFacts,
     judge,
+    worst_of,
 )
 
 log = logging.getLogger(__name__)
@@ -49,22 +50,10 @@ FEED = "market"
 RAISED = Gauge("signalbook_alarms_raised", "Alarms that are raised now, as the last pass saw them", ["severity"])
 
 
-class Stats(Protocol):
-    """What the journal says of itself."""
-
-    @property
-    def ok(self) -> bool: ...
-    @property
-    def pending(self) -> int: ...
-    @property
-    def oldest_age_seconds(self) -> float: ...
-    @property
-    def persistent(self) -> bool | None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What the alarms of this process look at. `journal` answers from memory; None where there is no journal."""
+    """What the alarms of this process look at. `journal` answers from memory; None where there is no journal. `owner` is
+    the name under which this process reports itself to the others."""
 
     calendar: TradingCalendar
     data_dir: Path
@@ -72,6 +61,7 @@ class Watched:
     jobs: Sequence[Job]
     watched_since: datetime
     journal: Callable[[], Stats] | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +119,8 @@ def gather(cur: Cursor, watched: Watched, now: datetime) -> Facts:
     feed, contracts = _feed(cur) if watched.has_feed else (None, ())
     score = sync.system_health(cur, since=now - HEALTH_WINDOW).score
     successes = jobs.last_successes(cur, [job.name for job in watched.jobs])
-    usage = shutil.disk_usage(watched.data_dir) if watched.data_dir.exists() else None
+    own, disk = _journal(watched.journal()) if watched.journal else None, disk_free(watched.data_dir)
+    journals, disks = of_others(cur, watched.owner, now)
     return Facts(
         now=now,
         watched_since=watched.watched_since,
@@ -138,10 +129,10 @@ def gather(cur: Cursor, watched: Watched, now: datetime) -> Facts:
         feed=feed,
         bars=tuple(BarFacts(row.contract_id, row.minutes, row.last_at) for row in alarms.newest_bars(cur, contracts)),
         jobs=tuple(JobFacts(job.name, job.every, successes.get(job.name)) for job in watched.jobs),
-        journal=_journal(watched.journal()) if watched.journal else None,
+        journal=worst_of([*journals, *([own] if own else [])]),
         health_score=None if score is None else float(score),
         open_gaps=sum(gap.total for gap in sync.count_gaps(cur, now=now).values()),
-        disk_free=usage.free / usage.total if usage else None,
+        disk_free=min([*disks, *([] if disk is None else [disk])], default=None),
         durability_off=verify.durability_off(cur),
         calendar_days_left=watched.calendar.days_left(to_new_york(now).date()),
     )
