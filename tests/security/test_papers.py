@@ -69,14 +69,19 @@ def test_an_address_alone_becomes_a_contact() -> None:
     assert load_settings({"SECURITY_CONTACT": "https://a.example/s"}).security_contact == "https://a.example/s"
 
 
-def test_the_bill_of_materials_lists_every_pin_with_its_hashes() -> None:
+def test_the_bill_of_materials_lists_every_pin_and_what_browsers_get_with_their_hashes() -> None:
     done = subprocess.run([sys.executable, "tools/sbom.py"], cwd=ROOT, capture_output=True, text=True, check=True)
     bill = json.loads(done.stdout)
     pins = re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
-    assert [part["name"] for part in bill["components"]] == pins
+    vendored = [
+        folder.name.rpartition("-") for folder in sorted((ROOT / "static" / "vendor").iterdir()) if folder.is_dir()
+    ]
+    assert len(vendored) >= 2
+    assert [part["name"] for part in bill["components"]] == [*pins, *(name for name, _, _ in vendored)]
     for part in bill["components"]:
-        assert part["purl"] == f"pkg:pypi/{part['name'].lower()}@{part['version']}"
+        kind = "pypi" if part["name"] in pins else "npm"
+        assert part["purl"] == f"pkg:{kind}/{part['name'].lower()}@{part['version']}"
         assert part["properties"]
         assert part["licenses"]
     assert re.fullmatch(r"urn:uuid:[0-9a-f-]{36}", bill["serialNumber"])
