@@ -3,8 +3,11 @@
 FROM python:3.11-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /venv
-COPY requirements.txt /tmp/requirements.txt
+COPY requirements.txt requirements-parquet.txt /tmp/
 RUN /venv/bin/pip install --require-hashes --requirement /tmp/requirements.txt
+# 55 MB for `flask export --format parquet`; the root of the running container cannot be written.
+ARG WITH_PARQUET=""
+RUN [ -z "$WITH_PARQUET" ] || /venv/bin/pip install --require-hashes --requirement /tmp/requirements-parquet.txt
 
 FROM python:3.11-slim
 ARG SOURCE_COMMIT=""

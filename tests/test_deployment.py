@@ -56,6 +56,14 @@ def test_the_image_is_built_in_two_stages_from_hashed_requirements() -> None:
     assert "COPY --from=build" in final
 
 
+def test_the_image_can_be_built_with_what_parquet_files_need() -> None:
+    installed = re.search(r"^RUN (.*requirements-parquet\.txt.*)$", stages()[0], re.MULTILINE)
+    assert installed
+    assert '[ -z "$WITH_PARQUET" ] ||' in installed[1]
+    assert "--require-hashes" in installed[1]
+    assert compose()["services"]["app"]["build"] == {"context": ".", "args": {"WITH_PARQUET": "${WITH_PARQUET:-}"}}
+
+
 def test_the_image_runs_as_nobody_special_with_a_health_check_and_a_volume() -> None:
     final = stages()[1]
     assert re.search(r"^USER 10001:10001$", final, re.MULTILINE)
