@@ -114,7 +114,8 @@ def test_a_backfill_says_what_it_did_and_shows_its_rows(screen: Screen, operator
     add(db, *(event(f"OLD-{number}", Kind.ENTRY, number) for number in range(3)))
     page = screen.log_in(to=LOG)
     expect(page.locator("tbody tr")).to_have_count(1)
-    button = page.locator("#as-telemetry-backfill-btn")
+    button = page.locator(".as-telemetry-actions #as-telemetry-backfill-btn")
+    expect(page.locator(".as-telemetry-actions a")).to_have_text(["Refresh", "Back"])
     held: list[Route] = []
 
     def hold(route: Route) -> None:
