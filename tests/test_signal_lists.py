@@ -152,7 +152,7 @@ def test_the_address_keeps_the_filter_on_every_tab_page_and_heading(reader: Flas
     assert f'href="{LIST}?status=completed&amp;direction=long&amp;q=T&amp;sort=mae"' in said  # turns the order round
     assert 'aria-sort="ascending"' in said
     assert f'href="{LIST}.csv?status=completed&amp;{kept}"' in said
-    assert "All 4 Active 2 Completed 2 Cancelled 0 Pending 0" in words(get(reader, f"{LIST}?direction=long&q=T"))
+    assert "All Signals 4 Active 2 Completed 2 Cancelled 0 Pending 0" in words(get(reader, f"{LIST}?direction=long&q=T"))
 
 
 @pytest.mark.parametrize(

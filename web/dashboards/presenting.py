@@ -25,7 +25,7 @@ class View:
 
 
 VIEWS = (
-    View("all", "All"),
+    View("all", "All Signals"),
     View("active", "Active", ("ACTIVE", "BE_PROTECTED", "BE_EXITED")),
     View("completed", "Completed", ("COMPLETED",)),
     View("cancelled", "Cancelled", ("CANCELLED",)),

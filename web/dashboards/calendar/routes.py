@@ -9,7 +9,7 @@ from flask import render_template, request
 from core.errors import InvalidInputError
 from core.timezones import new_york_date
 from database import signals, states
-from web.dashboards import records
+from web.dashboards import presenting, records
 from web.dashboards.calendar import grid
 from web.dashboards.payloads import MONTH
 from web.dashboards.query import EARLIEST, LATEST, read_query
@@ -44,4 +44,5 @@ def calendar_page() -> str:
         total=records.totals(rows) if rows else None,
         earlier=grid.month_before(first),
         later=f"{after:%Y-%m}",
+        presenting=presenting,
     )
