@@ -21,7 +21,7 @@ from core.errors import InvalidInputError
 from core.lifecycle import Kind
 from core.sessions import SESSIONS
 from core.trading_calendar import cme_equity_calendar
-from database import states
+from database import states, sync
 from database.deliveries import TEST_CONTENT_TYPE
 from database.engine import Database
 from database.states import Order, Place, Selection
@@ -152,7 +152,9 @@ def test_the_address_keeps_the_filter_on_every_tab_page_and_heading(reader: Flas
     assert f'href="{LIST}?status=completed&amp;direction=long&amp;q=T&amp;sort=mae"' in said  # turns the order round
     assert 'aria-sort="ascending"' in said
     assert f'href="{LIST}.csv?status=completed&amp;{kept}"' in said
-    assert "All Signals 4 Active 2 Completed 2 Cancelled 0 Pending 0" in words(get(reader, f"{LIST}?direction=long&q=T"))
+    assert "All Signals 4 Active 2 Completed 2 Cancelled 0 Pending 0" in words(
+        get(reader, f"{LIST}?direction=long&q=T")
+    )
 
 
 @pytest.mark.parametrize(
@@ -360,6 +362,60 @@ def test_silence_is_measured_against_the_hours_of_the_market(
 def test_a_weekend_is_no_silence() -> None:
     friday, sunday = datetime(2025, 12, 12, 21, 59, tzinfo=UTC), datetime(2025, 12, 14, 23, 1, tzinfo=UTC)
     assert pulse.pulse(friday, 1, sunday, cme_equity_calendar()).status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("told_ago", "tick_ago", "is_connected", "now", "word"),
+    [
+        (1, 2, True, OPEN, "Feed live"),
+        (1, 90, True, OPEN, "Feed silent"),
+        (1, None, False, OPEN, "Feed away"),
+        (300, 2, True, OPEN, "Feed away"),
+        (None, None, False, OPEN, "Feed away"),
+        (1, None, True, CLOSED, "Feed closed"),
+        (None, None, False, CLOSED, "Feed closed"),
+    ],
+)
+def test_a_feed_is_away_only_while_the_market_is_open(
+    told_ago: int | None, tick_ago: int | None, is_connected: bool, now: datetime, word: str
+) -> None:
+    tick_at = (now - timedelta(seconds=tick_ago)).isoformat() if tick_ago is not None else None
+    state = {"is_connected": is_connected, "last_tick_at": tick_at}
+    told = (state, now - timedelta(seconds=told_ago)) if told_ago is not None else None
+    assert pulse.feed(told, now, cme_equity_calendar(), has_feed=True).word == word
+    assert pulse.feed(told, now, cme_equity_calendar(), has_feed=False).word == "No feed"
+
+
+@pytest.mark.parametrize(
+    ("score", "gaps", "minutes_ago", "status", "word"),
+    [
+        (96, 3, 1, "pass", "Health 96"),
+        (79, 3, 1, "warn", "Health 79"),
+        (96, 51, 1, "warn", "Health 96"),
+        (49, 3, 1, "fail", "Health 49"),
+        (None, 0, 1, "quiet", "Health —"),
+        (96, 3, 11, "warn", "Health unknown"),
+    ],
+)
+def test_health_is_that_of_the_last_cycle(
+    score: int | None, gaps: int, minutes_ago: int, status: str, word: str
+) -> None:
+    at = OPEN - timedelta(minutes=minutes_ago)
+    found = pulse.health(SimpleNamespace(started_at=at, health_after=score, report={"gaps_after": gaps}), OPEN)
+    assert (found.status, found.word) == (status, word)
+    assert pulse.health(None, OPEN).status == "quiet"
+
+
+def test_the_header_tells_of_alerts_feed_and_health(reader: FlaskClient, app: OpenAPI, db: Database) -> None:
+    add(db, event("T", Kind.ENTRY))
+    page = reader.get("/automated-signals").get_data(as_text=True)
+    assert "No feed" in page
+    assert "Hybrid sync has not looked yet." in page
+    now = app.extensions["signalbook"].clock.now()
+    with db.transaction() as cur:
+        cycle = sync.start_cycle(cur, now=now, actor="service", tiers=[0])
+        sync.finish_cycle(cur, cycle, now=now, scanned_until=now, report={"gaps_after": 4}, health_after=97)
+    assert "Health 97" in reader.get("/automated-signals").get_data(as_text=True)
 
 
 @pytest.mark.parametrize(("fires", "status"), [(0, "pass"), (11, "pass"), (12, "warn"), (15, "warn"), (16, "fail")])

@@ -75,7 +75,7 @@ def test_two_hundred_signals_are_walked_page_by_page(screen: Screen, db: Databas
     expect(page.locator("[data-rows] tbody tr").last).to_have_attribute("data-id", "main/S000")
     page.get_by_role("link", name="Newest").click()
     expect(page.locator("[data-rows] tbody tr").first).to_have_attribute("data-id", "main/S199")
-    page.get_by_role("link", name="Health").click()
+    page.get_by_role("link", name="Health", exact=True).click()
     expect(page.locator("[data-rows] tbody tr").first).to_have_attribute("data-id", "main/S000")
 
 

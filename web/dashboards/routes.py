@@ -13,7 +13,7 @@ from core.errors import NotFoundError
 from core.sessions import SESSIONS
 from core.timezones import new_york_date
 from core.trading_calendar import cme_equity_calendar
-from database import deletions, deliveries, events, states
+from database import bars, deletions, deliveries, events, states, sync
 from database.engine import Cursor
 from database.replica import Reads
 from database.states import Place
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 100
 CSV_ROWS = 1000
+FEED = "market"
 
 blueprint = Blueprint("signals", __name__)
 preferences = Blueprint("preferences", __name__)  # a viewer may choose, too
@@ -91,10 +92,20 @@ def _head(cur: Cursor, wanted: ListQuery, streams: list[str]) -> dict[str, Any]:
         "today": new_york_date(now),
         "signals_today": sum(today.values()),
         "last_alert_at": last_alert_at,
-        "pulse": pulse.pulse(last_alert_at, every["active"], now, cme_equity_calendar()),
+        "pulses": _pulses(cur, last_alert_at, every["active"], now),
         "meters": pulse.meters(streams, deliveries.count_fires(cur, streams, now - pulse.FIRE_WINDOW)),
         "most_fires": pulse.MOST_FIRES,
     }
+
+
+def _pulses(cur: Cursor, last_alert_at: datetime | None, open_trades: int, now: datetime) -> tuple[pulse.Pulse, ...]:
+    """How alerts, market data and health are."""
+    calendar = cme_equity_calendar()
+    return (
+        pulse.pulse(last_alert_at, open_trades, now, calendar),
+        pulse.feed(bars.get_feed_state(cur, FEED), now, calendar, has_feed=services().settings.has_feed),
+        pulse.health(next(iter(sync.list_cycles(cur, 1)), None), now),
+    )
 
 
 @blueprint.get("/automated-signals.csv")
