@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import statistics
 from collections import Counter
 from decimal import Decimal
@@ -230,6 +231,16 @@ def test_the_page_shows_figures_with_their_sample_and_verdict(reader: FlaskClien
         "Every fact came live",
     ):
         assert text in said
+
+
+def test_every_chart_has_its_table(reader: FlaskClient, db: Database) -> None:
+    fill(db)
+    page = get(reader, PAGE).text
+    assert page.count("data-plot=") == 7
+    assert page.lower().count("as a table</summary>") == 7
+    equity = page.partition("Equity as a table")[2].partition("</table>")[0]
+    assert re.findall(r'<th scope="row">(.+?)</th>', equity) == ["2025-12-12", "2025-12-11", "2025-12-10"]
+    assert re.findall(r">([^<>]*R)<", equity)[:2] == ["−20.00R", "−60.00R"]
 
 
 @pytest.mark.parametrize("query", ["target=21", "target=x", "session=noon", "from=never", "direction=up"])

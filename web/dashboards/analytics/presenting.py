@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, date, datetime
 from typing import Any
 
+from core.timezones import new_york_date
 from web.dashboards.analytics.curve import Curve
 from web.dashboards.analytics.intervals import Figure
 from web.dashboards.analytics.report import LEGS, Report
+from web.dashboards.presenting import thinned
 from web.format import count, percent, r_multiple
 
+MOST_DAYS = 60
 REMARKABLE = 3  # R that a scratched trade went on to
 
 
@@ -40,6 +44,23 @@ def _history(name: str, history: Curve) -> str:
         f"{name}: {r_multiple(history.total_r)} over {count(history.trades)} trades, deepest drawdown "
         f"{r_multiple(-history.drawdown_r)}, now {r_multiple(-history.drawdown_now_r)} below the peak."
     )
+
+
+def equity_days(report: Report) -> list[tuple[date, float | None, float | None]]:
+    """(New York day, BE, No-BE) where either curve stood at the end of a day with an exit, newest first; None before its
+    first result. Of many days some."""
+    ends = [_day_ends(report.legs[leg].history) for leg in LEGS]
+    held: list[float | None] = [None] * len(ends)
+    rows = []
+    for day in sorted(set().union(*ends)):
+        held = [found.get(day, before) for found, before in zip(ends, held, strict=True)]
+        rows.append((day, held[0], held[1]))
+    return thinned(rows, MOST_DAYS)[::-1]
+
+
+def _day_ends(history: Curve) -> dict[date, float]:
+    points = zip(history.times, history.equity, strict=True)
+    return {new_york_date(datetime.fromtimestamp(at, UTC)): value for at, value in points}
 
 
 def buckets_sentence(what: str, rows: Sequence[tuple[Any, ...]]) -> str:
