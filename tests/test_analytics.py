@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
 from core.clock import ManualClock
-from core.lifecycle import Kind
+from core.lifecycle import Kind, Source
 from database.engine import Database
 from tests.support_http import ask, get, words
 from tests.support_signals import START, add, event, mfe
@@ -231,6 +231,15 @@ def test_the_page_shows_figures_with_their_sample_and_verdict(reader: FlaskClien
         "Every fact came live",
     ):
         assert text in said
+
+
+def test_what_was_repaired_is_told_with_its_confidence(reader: FlaskClient, db: Database) -> None:
+    fill(db)
+    assert "sure on average" not in words(get(reader, PAGE))
+    for name, trust in (("T0", "0.8"), ("T1", "0.9")):
+        add(db, event(name, Kind.SIGNAL_CREATED, 6000, source=Source.RECONCILED, confidence=Decimal(trust)))
+    said = words(get(reader, f"{PAGE}?target=1"))
+    assert "Repaired 2 3.3% some fact was filled in from evidence; the weakest one 85.0% sure on average" in said
 
 
 def test_every_chart_has_its_table(reader: FlaskClient, db: Database) -> None:

@@ -2,7 +2,7 @@
 -- Everything that the analytics page computes from, in one pass over the completed trades of a selection; phantoms left out.
 -- `be` and `no_be` are the results in R under the exit rule: as recorded (target 0), or out at the target if it was reached.
 WITH chosen AS MATERIALIZED (
-    SELECT t.exit_at, t.trade_id, session, direction, be_mfe_r, no_be_mfe_r, mae_r, be_result_r, no_be_result_r, sources, flags,
+    SELECT t.exit_at, t.trade_id, session, direction, be_mfe_r, no_be_mfe_r, mae_r, be_result_r, no_be_result_r, sources, confidence, flags,
            p.worst_r, p.best_r,
            extract(hour FROM signal_time_ny)::integer AS hour, extract(isodow FROM signal_date)::integer AS weekday,
            coalesce(setup ->> 'setup_variant', setup ->> 'setup_family', 'not told') AS setup,
@@ -61,6 +61,7 @@ SELECT (SELECT coalesce(jsonb_agg(jsonb_build_array(
        count(*) AS trades, count(be_result_r) AS be_known, count(no_be_result_r) AS no_be_known, count(be_mfe_r) AS be_mfe_known,
        count(no_be_mfe_r) AS no_be_mfe_known, count(mae_r) AS mae_known, count(*) FILTER (WHERE sources = '{}') AS all_live,
        count(*) FILTER (WHERE sources::text ~ '"(reconciled|inferred)"') AS repaired,
+       avg(CASE WHEN confidence <> '{}' THEN (SELECT min(value::numeric) FROM jsonb_each_text(confidence)) END)::float8 AS confidence,
        count(worst_r) AS followed, count(*) FILTER (WHERE flags <> '{}') AS flagged, count(*) FILTER (WHERE flags @> ARRAY['orphan']) AS orphans,
        count(*) FILTER (WHERE flags @> ARRAY['exit_be_without_1r']) AS doubtful_be
 FROM chosen;

@@ -16,7 +16,7 @@ from web.dashboards.analytics.curve import Curve, curve
 from web.dashboards.analytics.intervals import Draws, Figure, figure, share
 from web.dashboards.analytics.whatif import Followed, Reach, Scratches
 from web.dashboards.presenting import SIDES
-from web.format import MINUS
+from web.format import MINUS, percent
 
 LEGS = {"be": "BE", "no_be": "No-BE"}
 DEPTHS = tuple(Decimal(number) / 10 for number in range(1, 11))
@@ -205,8 +205,16 @@ def _coverage(row: Any) -> list[tuple[str, int, str]]:
         ("MAE known", row.mae_known, "counted in the MAE histogram"),
         ("Followed bar by bar", row.followed, "triggers are computed from one-minute bars"),
         ("Every fact came live", row.all_live, "no import and no repair was needed"),
-        ("Repaired", row.repaired, "some fact was filled in from evidence"),
+        ("Repaired", row.repaired, _repaired(row)),
         ("Known from mid-life only", row.orphans, "neither signal nor entry was received"),
         ("EXIT_BE before +1R", row.doubtful_be, "BE result left out until bars decide"),
         ("With any flag", row.flagged, "see the flags of the signals"),
     ]
+
+
+def _repaired(row: Any) -> str:
+    """What repairs mean, and how far they are to be trusted: the least trusted fact of each trade, on the average."""
+    meaning = "some fact was filled in from evidence"
+    return (
+        meaning if row.confidence is None else f"{meaning}; the weakest one {percent(row.confidence)} sure on average"
+    )
