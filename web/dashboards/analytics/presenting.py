@@ -86,9 +86,10 @@ def targets_sentence(report: Report) -> str:
     )
 
 
-def reached(went_on: Sequence[tuple[int, int]]) -> list[tuple[str, int]]:
-    """(`+3R`, trades) of the scratches that went on."""
-    return [(f"+{target}R", trades) for target, trades in went_on]
+def reached(report: Report) -> list[tuple[str, int, Figure]]:
+    """(`+3R`, trades, their share) of the scratches that went on."""
+    told = zip(report.scratches.went_on, report.scratch_shares, strict=True)
+    return [(f"+{target}R", trades, found) for (target, trades), found in told]
 
 
 def scratch_sentence(report: Report) -> str:

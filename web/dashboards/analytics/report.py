@@ -78,7 +78,8 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All of it. `falls` are (label, trades that went +1R, trades that did not) of the MAE."""
+    """All of it. `falls` are (label, trades that went +1R, trades that did not) of the MAE; `scratch_shares` what part of the
+    scratches went on to each R."""
 
     computed_at: datetime
     target: int
@@ -89,6 +90,7 @@ class Report:
     targets: list[Target]
     triggers: list[Trigger]
     scratches: Scratches
+    scratch_shares: list[Figure]
     falls: list[tuple[str, int, int]]
     coverage: list[tuple[str, int, str]]
 
@@ -100,6 +102,7 @@ def report(row: Any, target: int, now: datetime, draws: Draws) -> Report:
     trigger_target = target or USUAL_TARGET
     results = {leg: grouped.get(("all", ""), {}).get(leg, Counter()) for leg in LEGS}
     histories = {"be": row.be, "no_be": row.no_be}
+    scratches = whatif.scratches(reaches)
     return Report(
         computed_at=now,
         target=target,
@@ -119,7 +122,8 @@ def report(row: Any, target: int, now: datetime, draws: Draws) -> Report:
         groups=_groups(grouped, draws),
         targets=[_target(reaches, number, draws) for number in whatif.TARGETS],
         triggers=[_trigger(reaches, paths, at, trigger_target, draws) for at in whatif.TRIGGERS],
-        scratches=whatif.scratches(reaches),
+        scratches=scratches,
+        scratch_shares=[_share_of(scratches.trades, trades, draws) for _, trades in scratches.went_on],
         falls=_falls(row.falls),
         coverage=_coverage(row),
     )
@@ -131,6 +135,10 @@ def _distribution(values: Counter[float]) -> list[tuple[str, int]]:
     for value, count in values.items():
         found[round(value * 2) / 2] += count
     return [(f"{value:+g}R".replace("-", MINUS) if value else "0R", found[value]) for value in sorted(found)]
+
+
+def _share_of(trades: int, of_them: int, draws: Draws) -> Figure:
+    return share({1.0: of_them, 0.0: trades - of_them}, draws)
 
 
 def _target(reaches: list[Reach], at: int, draws: Draws) -> Target:
