@@ -84,7 +84,7 @@ def test_gaps_and_their_repairs_stand_with_source_and_confidence(reader: FlaskCl
     assert "MFE update overdue 2025-12-10 09:31 EST open" in said
     assert "MAE unknown 2025-12-10 09:31 EST 2025-12-10 09:35 EST gap filled mfe mae" in said
     assert said.index("MFE update overdue 2") < said.index("MAE unknown 2")  # what is open comes first
-    assert "Excursions filled 2025-12-10 09:31 EST mae global r: MAE −0.5 reconciled 80.0% own bars" in said
+    assert "Excursions filled 2025-12-10 09:31 EST mae global r: MAE −0.50R reconciled 80.0% own bars" in said
     assert "Gap found" not in said
 
 

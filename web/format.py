@@ -5,6 +5,7 @@ A missing value is a dash and never 0, a minus is a real minus, and rounding is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context as TemplateContext
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from core.sync.words import action_word, change_text, gap_word
 from core.timezones import to_new_york, to_utc
@@ -29,6 +30,7 @@ PATTERNS: Mapping[str, str] = {
     "date": "%Y-%m-%d",
 }
 _WIDE = Context(prec=400)
+INSTANT_TOLD = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d) UTC")
 
 Number = Decimal | float | int | None
 
@@ -109,9 +111,20 @@ def init_format(app: HasTemplates) -> None:
         "instant": _instant_filter,
         "gap_word": gap_word,
         "action_word": action_word,
-        "change_text": change_text,
+        "change_text": _change_filter,
     }
     app.jinja_env.filters.update(filters)
+
+
+@pass_context
+def _change_filter(context: TemplateContext, old: Any, new: Any) -> Markup:
+    """What a repair filled, with its instants on the clock of the reader."""
+    pieces = INSTANT_TOLD.split(change_text(old, new))
+    told = [
+        _instant_filter(context, datetime.fromisoformat(f"{piece}+00:00"), "minute") if place % 2 else escape(piece)
+        for place, piece in enumerate(pieces)
+    ]
+    return Markup("").join(told)
 
 
 @pass_context

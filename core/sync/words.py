@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 GAP_WORDS = {
@@ -59,11 +60,22 @@ def change_text(old: Any, new: Any) -> str:
     return f"{_value_text(old)} → {_value_text(new)}" if old is not None else _value_text(new)
 
 
+def _part_text(name: str, part: Any) -> str:
+    """A part of a stored value: excursions as multiples of R."""
+    try:
+        exact = Decimal(str(part)) if name in _LEG_WORDS else None
+    except InvalidOperation:
+        exact = None
+    if exact is None or not exact.is_finite():
+        return _value_text(part)
+    return (f"{exact:+.2f}R" if round(exact, 2) else "0.00R").replace("-", "\N{MINUS SIGN}")
+
+
 def _value_text(value: Any) -> str:
     """A stored value in a few words."""
     if isinstance(value, dict):
         told = {name: part for name, part in value.items() if part is not None}
-        return ", ".join(f"{_LEG_WORDS.get(name, name)} {_value_text(part)}" for name, part in told.items()) or "—"
+        return ", ".join(f"{_LEG_WORDS.get(name, name)} {_part_text(name, part)}" for name, part in told.items()) or "—"
     if isinstance(value, list):
         return ", ".join(map(_value_text, value)) or "—"
     if isinstance(value, str) and _INSTANT.match(value):
