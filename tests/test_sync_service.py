@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import re
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -269,8 +270,16 @@ def test_the_page_shows_scores_gaps_minutes_and_what_was_done(seen: FlaskClient)
         "own bars",
         "CON.F.US.MNQ.Z25",
         "Not measured yet",
+        ">As a table</summary>",
     ):
         assert text in page
+    hours = re.findall(
+        r"<tr><th scope=\"row\">.*?</tr>", page.partition('aria-label="Minutes by hour"')[2].partition("</table>")[0]
+    )
+    assert len(hours) == len(seen.get("/api/hybrid-sync/status").get_json()["ledger"]["hours"]) > 1
+    audit = page.partition('id="audit-title"')[2]
+    assert re.search(r"<td>MAE \S+R, BE \S+R, No-BE \S+R</td>", audit)
+    assert re.search(r'<td>confirmation_time</td><td><time datetime="', audit)
     filtered = seen.get("/hybrid-sync?action_type=missed_exit_inserted").get_data(as_text=True)
     assert "Excursions filled</td>" not in filtered
     assert "Missed event inserted</td>" in filtered
