@@ -391,7 +391,7 @@ def test_a_feed_is_away_only_while_the_market_is_open(
     [
         (96, 3, 1, "pass", "Health 96"),
         (79, 3, 1, "warn", "Health 79"),
-        (96, 51, 1, "warn", "Health 96"),
+        (96, 51, 1, "warn", "Health 96, 51 gaps"),
         (49, 3, 1, "fail", "Health 49"),
         (None, 0, 1, "quiet", "Health —"),
         (96, 3, 11, "warn", "Health unknown"),

@@ -95,7 +95,8 @@ def health(cycle: Any | None, now: datetime) -> Pulse:
     is_bad = score < CRITICAL_SCORE or gaps > CRITICAL_GAPS
     is_doubtful = score < WARNING_SCORE or gaps > WARNING_GAPS
     sentence = f"Score {score} of 100 over the signals of 24 hours, {gaps} open gaps."
-    return _of_health("fail" if is_bad else "warn" if is_doubtful else "pass", f"Health {score}", sentence)
+    word = f"Health {score}, {gaps} gaps" if gaps > WARNING_GAPS else f"Health {score}"
+    return _of_health("fail" if is_bad else "warn" if is_doubtful else "pass", word, sentence)
 
 
 def _of_health(status: str, word: str, sentence: str) -> Pulse:
