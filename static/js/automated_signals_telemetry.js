@@ -2,7 +2,7 @@
 
 import { formToken, onKey } from "./base.js";
 import { offerCopies } from "./copy.js";
-import { fetchPage, keepCurrent } from "./live.js";
+import { fetchPage, keepLive } from "./live.js";
 import { addAbove, isAtTop, rows, select, walkByKeys } from "./rows.js";
 
 const SECONDS = 5;
@@ -183,7 +183,10 @@ if (split) {
     insert();
   });
 }
-if (live) keepCurrent(SECONDS, split ? takeNews : (page) => page.querySelector("[data-rows]") && location.reload(), addressOfNews);
+if (live) {
+  // The stream tells of signals; deliveries that change none are asked for.
+  keepLive(SECONDS, split ? takeNews : (page) => page.querySelector("[data-rows]") && location.reload(), { address: addressOfNews, safety: 0 });
+}
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-replay]");
   if (button) replay(button);

@@ -51,7 +51,7 @@ async function parsed(answer) {
 
 /** Every `seconds`, while the page can be seen, fetch `address()` and hand it to `apply` if it has changed. Returns the
     check itself. */
-export function keepCurrent(seconds, apply, address = () => location.href) {
+export function keepCurrent(seconds, apply, address = () => location.href, safety = SAFETY_MS) {
   let [isRunning, isMissed] = [false, false];
   period = seconds;
   async function check() {
@@ -69,14 +69,15 @@ export function keepCurrent(seconds, apply, address = () => location.href) {
     }
   }
   onKey("r", "refresh now", check);
-  setInterval(() => (way !== "live" || Date.now() - checkedAt >= SAFETY_MS) && check(), seconds * 1000);
+  setInterval(() => (way !== "live" || Date.now() - checkedAt >= safety) && check(), seconds * 1000);
   document.addEventListener("visibilitychange", check);
   return check;
 }
 
-/** As `keepCurrent`, and as soon as the stream tells of a change, at most once a second. */
-export function keepLive(seconds, apply) {
-  const check = keepCurrent(seconds, apply);
+/** As `keepCurrent`, and as soon as the stream tells of a change, at most once a second. While it is live the page asks
+    all the same every `safety` milliseconds, for what the stream does not tell of. */
+export function keepLive(seconds, apply, { address, safety = SAFETY_MS } = {}) {
+  const check = keepCurrent(seconds, apply, address, safety);
   let [timer, lastAt] = [null, 0];
   listen(() => {
     timer ??= setTimeout(() => {

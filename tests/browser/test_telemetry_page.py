@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from flask_openapi3 import OpenAPI
 from playwright.sync_api import Page, Route, expect
 
 from core.lifecycle import Kind
@@ -37,6 +38,20 @@ def test_an_alert_appears_by_itself_on_the_empty_log_and_then_on_top(
     (second,) = deliver(db, STRAY_QUOTE)
     page.keyboard.press("r")
     expect(page.locator("[data-rows] tbody tr").first).to_have_attribute("data-id", str(second))
+
+
+def test_the_log_says_whether_it_is_live_and_hears_of_what_no_stream_tells(
+    screen: Screen, operator: str, app: OpenAPI, db: Database
+) -> None:
+    deliver(db, heartbeat(1))
+    page = screen.log_in(to=LOG)
+    note = page.locator("[data-freshness]")
+    expect(note).to_contain_text("live", timeout=15_000)
+    (second,) = deliver(db, heartbeat(2))
+    expect(page.locator(f'tr[data-id="{second}"]')).to_be_visible(timeout=8000)
+    page.route("**/api/stream*", lambda route: route.abort())
+    app.extensions["signalbook"].draining.set()
+    expect(note).to_contain_text("reconnecting", timeout=15_000)
 
 
 def test_what_the_reader_looks_at_stays_and_a_button_counts_what_is_new(
