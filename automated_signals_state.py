@@ -92,7 +92,8 @@ class Facts:
             self._add_stated(base, stated, event)
         if event.htf_alignment or event.telemetry:
             self._add_htf(base, event)
-        self._see("received", (event.received_at, _SIGNAL_FIRST.index(kind)))
+        if base == _STANDING[Source.LIVE]:  # a repair was never received: it is made
+            self._see("received", (event.received_at, _SIGNAL_FIRST.index(kind)))
         self.warnings.update(event.warnings)
         if kind not in _NOT_TRADING:
             self._add_excursions(event)
@@ -333,7 +334,6 @@ def derive(facts: Facts, stream: str, trade_id: str) -> TradeState:
     legs, sources = _legs(facts)
     view = legs | _prices(told) | _times(facts, trade_id)
     be_result_r, no_be_result_r, doubts = _results(told, view, ending)
-    flags = facts.warnings | doubts | _doubts(facts, told, view)
     cancelled = told.get(Kind.CANCELLED, {})
     return TradeState(
         stream=stream,
@@ -346,7 +346,7 @@ def derive(facts: Facts, stream: str, trade_id: str) -> TradeState:
         cancel_reason=cancelled.get("reason"),
         be_result_r=be_result_r,
         no_be_result_r=no_be_result_r,
-        flags=tuple(sorted(flags)),
+        flags=tuple(sorted(facts.warnings | doubts | _doubts(facts, told, view))),
         sources={name: claim.source.value for name, claim in claims.items() if claim.source != Source.LIVE} | sources,
         confidence={name: claim.confidence for name, claim in claims.items() if claim.confidence is not None},
         **{name: cancelled.get(name) for name in ("cancelled_by", "bars_pending")},

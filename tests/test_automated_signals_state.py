@@ -262,7 +262,8 @@ def test_a_cancellation_keeps_its_reason() -> None:
 
 
 def test_receipts_are_remembered() -> None:
-    seen = state(entry(), mfe(7, "1"), created())
+    repair = told(Kind.SIGNAL_CREATED, 9, Source.RECONCILED, htf_alignment={"m1": "Bearish"})
+    seen = state(entry(), mfe(7, "1"), created(), repair)  # a repair is no news of the sender's
     assert (seen.first_received_at, seen.last_received_at, seen.last_kind) == (at(0), at(7), "MFE_UPDATE")
 
 
