@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
 from core.clock import ManualClock
-from core.lifecycle import Kind
+from core.lifecycle import Kind, Source
 from core.settings import Settings
 from database import users
 from database.engine import Database
@@ -179,6 +179,21 @@ def test_the_commands_tell_before_and_after_and_status_exits_by_severity(app: Op
     assert created["htf_computed"] + created["htf_not_computed"] == created["created"]
     assert "confirmed without created" in run(app, "check-created").output
     assert json.loads(run(app, "calibrate", "--json").output)["trades"] >= 0
+
+
+def test_what_the_sender_computed_is_counted_apart_from_what_was_healed(app: OpenAPI, db: Database) -> None:
+    vague = {"h1": "Neutral", "all_bullish": True, "all_bearish": True}
+    trends = {"h1": "Bullish", "h4": "Bearish"}
+    add(
+        db,
+        event("VAGUE", Kind.SIGNAL_CREATED, htf_alignment=vague),
+        event("VAGUE", Kind.SIGNAL_CREATED, 9, source=Source.RECONCILED, htf_alignment=trends),
+        event("GOOD", Kind.SIGNAL_CREATED, htf_alignment=trends),
+        event("NONE", Kind.SIGNAL_CREATED),
+    )
+    found = json.loads(run(app, "check-created", "--json").output)
+    told = {name.removeprefix("htf_"): value for name, value in found.items() if name.startswith("htf_")}
+    assert told == {"computed": 1, "not_computed": 1, "absent": 1, "healed": 1}
 
 
 def test_a_command_takes_repairs_back_and_says_when_there_are_none(app: OpenAPI, torn: World, db: Database) -> None:

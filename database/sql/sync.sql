@@ -286,16 +286,23 @@ FROM telemetry_automated_signals_log
 WHERE received_at >= %(since)s AND source <> 'backfill' AND (%(stream)s::text IS NULL OR stream = %(stream)s);
 
 -- name: count_created
--- What SIGNAL_CREATED events there are, and for what they were needed.
+-- What SIGNAL_CREATED events there are, what alignment they brought themselves, and for what they were needed.
 SELECT count(*) FILTER (WHERE created_at IS NOT NULL) AS created,
        count(*) FILTER (WHERE entry_time IS NOT NULL) AS confirmed,
        count(*) FILTER (WHERE entry_time IS NOT NULL AND created_at IS NULL) AS confirmed_without_created,
-       count(*) FILTER (WHERE created_at IS NOT NULL AND htf_computed) AS htf_computed,
-       count(*) FILTER (WHERE created_at IS NOT NULL AND NOT htf_computed AND htf_alignment IS NOT NULL) AS htf_not_computed,
-       count(*) FILTER (WHERE created_at IS NOT NULL AND htf_alignment IS NULL) AS htf_absent,
+       count(*) FILTER (WHERE created_at IS NOT NULL AND told.is_computed) AS htf_computed,
+       count(*) FILTER (WHERE created_at IS NOT NULL AND NOT told.is_computed) AS htf_not_computed,
+       count(*) FILTER (WHERE created_at IS NOT NULL AND told.is_computed IS NULL) AS htf_absent,
+       count(*) FILTER (WHERE created_at IS NOT NULL AND sources ->> 'htf_alignment' IN ('reconciled', 'inferred')) AS htf_healed,
        count(*) FILTER (WHERE status = 'PENDING') AS pending, count(*) FILTER (WHERE status = 'CANCELLED') AS cancelled,
        count(*) FILTER (WHERE flags @> ARRAY['phantom']) AS phantoms
-FROM trade_states WHERE %(stream)s::text IS NULL OR stream = %(stream)s;
+FROM trade_states AS state
+LEFT JOIN (SELECT stream, trade_id, bool_or(NOT (htf @> '{"all_bullish": true, "all_bearish": true}')) AS is_computed
+           FROM (SELECT stream, trade_id, coalesce(telemetry -> 'htf_alignment', htf_alignment) AS htf FROM automated_signals
+                 WHERE event_type = 'SIGNAL_CREATED' AND source_rank <= 2 AND revoked_at IS NULL) AS sent
+           WHERE jsonb_typeof(htf) = 'object' AND htf <> '{}'
+           GROUP BY stream, trade_id) AS told USING (stream, trade_id)
+WHERE %(stream)s::text IS NULL OR stream = %(stream)s;
 
 -- name: sum_audit
 -- Audit actions of a window with their mean confidence.
