@@ -82,6 +82,14 @@ def test_paths_run_in_r_and_the_be_leg_ends_with_its_exit(caller: FlaskClient, d
     assert found["time"] == [int((START + minute * MINUTE).timestamp()) for minute in (3, 6)]
 
 
+def test_a_path_reaches_as_far_as_its_exit_tells(caller: FlaskClient, db: Database) -> None:
+    last = {"no_be_mfe_r": Decimal("0.9"), "mae_r": Decimal(-1), "exit_price": Decimal("20490")}
+    silent = event("T1", Kind.EXIT_BE, 4)
+    add(db, event("T1", Kind.ENTRY), mfe("T1", 3, "0.9", "0.9"), silent, event("T1", Kind.EXIT_SL, 5, **last))
+    found = picture_of(caller, "T1")["paths"]
+    assert (found["no_be"], found["mae"], found["price"]) == ([0.9, 0.9], [-0.25, -1], [None, None])
+
+
 def test_a_path_never_shrinks_and_says_how_far_the_price_was(caller: FlaskClient, db: Database) -> None:
     late = event(
         "T1", Kind.MFE_UPDATE, 6, slot=START + 5 * MINUTE, no_be_mfe_r=Decimal("0.4"), current_price=Decimal("20511")
