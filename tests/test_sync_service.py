@@ -300,6 +300,13 @@ def test_the_page_shows_scores_gaps_minutes_and_what_was_done(seen: FlaskClient)
     assert "Missed event inserted</td>" in filtered
 
 
+def test_without_signals_the_page_claims_no_health(client: FlaskClient, operator: str) -> None:
+    client.post("/login", data={"name": operator, "password": PASSWORD})
+    page = client.get("/hybrid-sync").get_data(as_text=True)
+    assert "Nothing to measure" in page
+    assert "Healthy" not in page
+
+
 def test_the_data_quality_tab_tells_the_score_and_what_was_repaired(seen: FlaskClient) -> None:
     report = seen.post("/api/hybrid-sync/run", json={}).get_json()["report"]
     page = seen.get("/automated-signals-quality").get_data(as_text=True)
