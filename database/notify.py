@@ -1,7 +1,7 @@
 """LISTEN: one thread with a direct connection hands PostgreSQL's notifications to whoever asked for the channel.
 
-A notification is a hint to look, never the data: after each reconnect every subscriber is called with an empty payload,
-because what was said meanwhile is lost.
+A notification is a hint to look, never the data: when the connection is lost, and after each reconnect, every subscriber
+is called with an empty payload, because what was said meanwhile is lost.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Listener:
                 self._listen(connection)
             except (psycopg2.OperationalError, psycopg2.InterfaceError, OSError) as error:
                 log.info("listener_reconnects", extra={"reason": type(error).__name__})
+                self._hint()
             finally:
                 connection.close()
 
@@ -66,8 +67,7 @@ class Listener:
         with connection.cursor() as cur:
             for channel in self._subscribers:
                 cur.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
-            for subscriber in self._subscribers.values():
-                subscriber("")
+            self._hint()
             quiet = 0.0
             poller = select.poll()  # `select.select` refuses descriptors from 1,024 on
             poller.register(connection.fileno(), select.POLLIN)
@@ -81,6 +81,10 @@ class Listener:
                 if quiet >= PING_SECONDS:  # a connection that died silently would otherwise be listened to for ever
                     cur.execute("SELECT 1")
                     quiet = 0.0
+
+    def _hint(self) -> None:
+        for subscriber in self._subscribers.values():
+            subscriber("")
 
     def _hand_out(self, connection: Connection) -> None:
         while connection.notifies:

@@ -151,6 +151,7 @@ def test_a_listener_waits_for_the_tables_then_hears_and_hears_again_after_an_out
     notify(db, "one")
     ear.wait_for("one")
     turn_off(postgres, database_url)
+    ear.wait_for("")  # that it is away is news too: pages look, and say that they are stale
     turn_on(postgres, database_url)
     ear.wait_for("")
     notify(db, "two")
