@@ -79,6 +79,7 @@ def test_every_tab_holds_its_statuses_and_counts_leave_phantoms_out(reader: Flas
         "cancelled": {"X"},
         "pending": {"P", "PH"},
     }
+    assert "5 shown, 1 of them a phantom that counts nowhere" in words(get(reader, "/automated-signals"))
     assert "All Signals 4 Active 1 Completed 1 Cancelled 1 Pending 1" in words(get(reader, "/automated-signals"))
 
 
