@@ -14,7 +14,7 @@ from core.clock import ManualClock
 from core.lifecycle import Kind
 from database.engine import Database
 from tests.support_http import SIGNALS, ask
-from tests.support_signals import START, add, event, fill, mfe
+from tests.support_signals import START, add, event, fill, measure, mfe
 from web.services import Services
 
 NUL = "%00"
@@ -50,6 +50,16 @@ def test_numbers_are_numbers_and_zero_is_not_absent(caller: FlaskClient, db: Dat
     assert (rows["OPEN"]["be_mfe"], rows["OPEN"]["be_result_r"]) == (0, None)
     assert (rows["WON"]["be_result_r"], rows["WON"]["no_be_result_r"]) == (0, -1)
     assert (rows["WAITS"]["entry_price"], rows["WAITS"]["is_confirmed"]) == (None, False)
+
+
+def test_health_is_told_with_the_gaps_behind_it(caller: FlaskClient, db: Database) -> None:
+    fill(db)
+    measure(db, "OPEN", "no_mae")
+    scores = {row["trade_id"]: row["health_score"] for row in ask(caller, "/all-signals")["signals"]}
+    assert (scores["OPEN"], scores["WON"]) == (67, None)
+    (trade,) = ask(caller, "/trade/OPEN")["trades"]
+    assert (trade["health_score"], trade["gaps"]) == (67, ["no_mae"])
+    assert ask(caller, "/trade/WON")["trades"][0]["gaps"] == []
 
 
 def test_cancelled_signals_tell_when_and_why(caller: FlaskClient, db: Database) -> None:

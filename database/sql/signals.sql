@@ -4,8 +4,9 @@ SELECT stream, trade_id, status, direction, symbol, timeframe, session, session_
        signal_date, confirmation_time, confirmation_time_from, bars_to_confirmation, entry_time, be_triggered_at,
        be_exit_at, exit_at, exit_kind, exit_price, cancelled_at, cancel_reason, cancelled_by, bars_pending, entry_price,
        stop_loss, risk_distance, be_mfe_r, no_be_mfe_r, mae_r, be_result_r, no_be_result_r, htf_alignment, htf_computed,
-       flags, last_kind, last_received_at
-FROM trade_states
+       flags, last_kind, last_received_at,
+       (SELECT health_score FROM signal_health_metrics AS h WHERE h.stream = t.stream AND h.trade_id = t.trade_id) AS health_score
+FROM trade_states AS t
 WHERE (%(stream)s::text IS NULL OR stream = %(stream)s)
   AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
   AND (%(before_id)s::text IS NULL

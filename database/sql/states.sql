@@ -171,7 +171,9 @@ SELECT (SELECT trade_id FROM trade_states
         ORDER BY signal_time ASC NULLS FIRST, trade_id ASC LIMIT 1) AS later;
 
 -- name: get_states
--- The state of a trade id, in one stream or in every one that has it.
-SELECT * FROM trade_states
-WHERE trade_id = %(trade_id)s AND (%(stream)s::text IS NULL OR stream = %(stream)s)
-ORDER BY stream;
+-- The state of a trade id, in one stream or in every one that has it, with its health.
+SELECT t.*, h.health_score, h.gap_flags -> 'gaps' AS gaps
+FROM trade_states AS t
+LEFT JOIN signal_health_metrics AS h ON h.stream = t.stream AND h.trade_id = t.trade_id
+WHERE t.trade_id = %(trade_id)s AND (%(stream)s::text IS NULL OR t.stream = %(stream)s)
+ORDER BY t.stream;

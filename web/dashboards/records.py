@@ -56,6 +56,7 @@ def signal(row: Any) -> dict[str, Any]:
         "bars_pending": row.bars_pending,
         "latest_event": row.last_kind,
         "last_received_at": _instant(row.last_received_at),
+        "health_score": row.health_score,
         "flags": sorted(row.flags),
     }
 
@@ -63,6 +64,7 @@ def signal(row: Any) -> dict[str, Any]:
 def trade(state: Any, events: Sequence[Any]) -> dict[str, Any]:
     """One signal whole, with its events in the order of their receipt."""
     return signal(state) | {
+        "gaps": state.gaps or [],
         "created_time": _instant(state.created_at),
         "last_mfe_minute": _instant(state.last_mfe_slot),
         "targets": _decimals(state.targets_extended),

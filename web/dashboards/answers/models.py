@@ -55,6 +55,7 @@ class SignalRecord(Part):
     bars_pending: int | None
     latest_event: str | None
     last_received_at: Instant
+    health_score: int | None = Field(description="0 to 100; null where hybrid sync has not looked yet")
     flags: list[str]
 
 
@@ -83,6 +84,7 @@ class EventRecord(Part):
 class TradeRecord(SignalRecord):
     """One signal whole."""
 
+    gaps: list[str] = Field(description="what should be known by now and is not")
     created_time: Instant
     last_mfe_minute: Instant
     targets: dict[str, float] | None = Field(description="price at 1R to 20R")
