@@ -202,7 +202,8 @@ def test_health_and_gaps_are_those_of_the_page_of_hybrid_sync(db: Database, watc
             " ('main', 'b', 'no_htf_alignment', now()), ('main', 'ghost', 'no_mae', now())"
         )
         facts, page = gather(cur, watched, NOW), status_of(cur, NOW)
-    assert (facts.health_score, facts.open_gaps) == (page["health_score"], page["open_gaps"]) == (63, 2)
+    assert (facts.health_score, facts.open_gaps) == (page["health_score"], page["open_gaps"]) == (45, 2)
+    assert page["signals"] == 2  # the new one has not been looked at, and what is not known is no 100
     Watch(watched, Messenger([])).run(db, NOW)
     assert ("raised", "health_low", "nowhere") in told(db)
 

@@ -106,8 +106,9 @@ WHERE started_at < %(before)s
               AND date_trunc('hour', newer.started_at) = date_trunc('hour', old.started_at));
 
 -- name: system_health
--- Mean score, and how many, of signals that are open or have changed in the window; phantoms do not count.
-SELECT round(avg(coalesce(h.health_score, 100)))::integer AS score, count(*) AS signals,
+-- Mean score, and how many, of signals that are open or have changed in the window and have been looked at; phantoms do
+-- not count.
+SELECT round(avg(h.health_score))::integer AS score, count(h.health_score) AS signals,
        count(*) FILTER (WHERE h.health_score < %(warning)s) AS warnings,
        count(*) FILTER (WHERE h.health_score < %(critical)s) AS critical
 FROM (SELECT stream, trade_id FROM trade_states

@@ -91,7 +91,9 @@ def health(cycle: Any | None, now: datetime) -> Pulse:
         return _of_health("warn", "Health unknown", "Hybrid sync has not looked for more than ten minutes.")
     score, gaps = cycle.health_after, int(cycle.report["gaps_after"])
     if score is None:
-        return _of_health("quiet", "Health —", "No signal is open or has changed in the last 24 hours.")
+        return _of_health(
+            "quiet", "Health —", "No signal that is open or has changed in 24 hours has been looked at yet."
+        )
     is_bad = score < CRITICAL_SCORE or gaps > CRITICAL_GAPS
     is_doubtful = score < WARNING_SCORE or gaps > WARNING_GAPS
     sentence = f"Score {score} of 100 over the signals of 24 hours, {gaps} open gaps."
