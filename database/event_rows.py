@@ -44,7 +44,10 @@ def row_of(event_key: str, event: LifecycleEvent, raw: dict[str, str]) -> dict[s
 
     `raw` maps receipts to bodies as JSON text; a telemetry body stands in its own column.
     """
-    signal_time = event.signal_time or (event.event_time if event.kind in (Kind.SIGNAL_CREATED, Kind.ENTRY) else None)
+    is_repair = event.source.rank > Source.IMPORT.rank
+    # What is sent of a signal or its entry is stamped with its candle; a repair is stamped with what it repairs.
+    is_stamped = event.kind in (Kind.SIGNAL_CREATED, Kind.ENTRY) and not is_repair
+    signal_time = event.signal_time or (event.event_time if is_stamped else None)
     body = raw.get(str(event.receipt_id)) if event.telemetry is None else None
     row = {name: value for name, value in zip(_COLUMNS, _values(event), strict=True) if value is not None}
     row |= {
@@ -62,7 +65,7 @@ def row_of(event_key: str, event: LifecycleEvent, raw: dict[str, str]) -> dict[s
         }
     if body:
         row["raw_payload"] = orjson.Fragment(body)
-    if event.source.rank > Source.IMPORT.rank:
+    if is_repair:
         row["reconciliation_timestamp"] = event.received_at
     return row
 

@@ -185,3 +185,11 @@ def test_a_repair_reads_back_from_its_row_as_it_was(db: Database) -> None:
     append(db, [repair])
     with db.transaction() as cur:
         assert list(events.kept_events(cur)) == [repair]
+
+
+def test_a_repair_of_an_entry_is_not_stamped_as_if_it_were_the_signal(db: Database) -> None:
+    repair = event(Kind.ENTRY, 3, source=Source.RECONCILED, receipt_id=None, event_time=START)
+    append(db, [repair, event(Kind.ENTRY, 1, event_time=START)])
+    with db.transaction() as cur:
+        cur.execute("SELECT data_source, signal_date IS NOT NULL AS is_stamped FROM automated_signals")
+        assert {row.data_source: row.is_stamped for row in cur.fetchall()} == {"live": True, "reconciled": False}
