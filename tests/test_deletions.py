@@ -214,5 +214,5 @@ def test_the_quality_page_says_what_is_empty(reader: FlaskClient, db: Database) 
     said = words(get(reader, QUALITY))
     assert "No signal has arrived yet" in said
     assert "Every delivery was understood" in said
-    assert "No signal is open or has changed" in said
+    assert "No signal that is open or has changed" in said
     assert "By type and age" in said
