@@ -106,6 +106,12 @@ def probe(cur: Cursor) -> None:
     cur.execute(SQL.probe)
 
 
+def count_bodies(cur: Cursor, most: int) -> int:
+    """How many deliveries `list_bodies` has in all, or `most` if there are more."""
+    cur.execute(SQL.count_bodies, {"most": most})
+    return int(cur.fetchone().total)
+
+
 def list_bodies(
     cur: Cursor, *, after_id: int, limit: int, status: str | None = None, ids: Sequence[int] | None = None
 ) -> list[Any]:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from automated_signals_state import Facts, fold
@@ -24,6 +24,13 @@ from database.queries import queries
 
 SQL = queries("events")
 ROWS_AT_ONCE = 1000
+
+
+class Insert(NamedTuple):
+    """A statement, and the rows for it as JSON text."""
+
+    query: str
+    rows: str
 
 
 class Outcome(StrEnum):
@@ -57,11 +64,11 @@ def append_events(
         locked = states.lock_facts(cur, keys)
     held = {key: locked[key] for key in keys & locked.keys()}
     if len(events) <= ROWS_AT_ONCE:
-        new = add_rows(cur, events, raw or {})
+        new = _add_rows(cur, events, raw or {})
         _take_in(held, events)
     else:
         with ThreadPoolExecutor(1) as beside:  # PostgreSQL has enough to do meanwhile
-            adding = beside.submit(add_rows, cur, events, raw or {})
+            adding = beside.submit(_add_rows, cur, events, raw or {})
             _take_in(held, events)
             new = adding.result()
     states.save_facts(cur, held)
@@ -81,8 +88,21 @@ def _take_in(held: Mapping[states.Key, Facts], events: Iterable[LifecycleEvent])
             facts.add(event)
 
 
-def add_rows(cur: Cursor, events: Iterable[LifecycleEvent], raw: dict[str, str]) -> set[tuple[str, int]]:
-    """The rows alone, merged in memory first; the (event_key, source rank) that are new."""
+def _add_rows(cur: Cursor, events: Iterable[LifecycleEvent], raw: dict[str, str]) -> set[tuple[str, int]]:
+    return insert(cur, plan_inserts(events, raw))
+
+
+def insert(cur: Cursor, inserts: Iterable[Insert]) -> set[tuple[str, int]]:
+    """Write rows that were planned; the (event_key, source rank) that are new."""
+    new: set[tuple[str, int]] = set()
+    for query, rows in inserts:
+        cur.execute(query, {"rows": rows})
+        new |= {(row.event_key, row.source_rank) for row in cur.fetchall() if row.is_new}
+    return new
+
+
+def plan_inserts(events: Iterable[LifecycleEvent], raw: dict[str, str]) -> Iterator[Insert]:
+    """The rows of events, merged in memory first. Pure."""
     one_shots: dict[tuple[str, int], LifecycleEvent] = {}
     updates: dict[tuple[str, int], LifecycleEvent] = {}
     for event in events:
@@ -91,14 +111,11 @@ def add_rows(cur: Cursor, events: Iterable[LifecycleEvent], raw: dict[str, str])
             updates[key] = _merged(updates[key], event) if key in updates else event
         elif key not in one_shots or _age(event) < _age(one_shots[key]):
             one_shots[key] = event
-    new: set[tuple[str, int]] = set()
     for query, found in ((SQL.add_one_shots, one_shots), (SQL.add_mfe_updates, updates)):
         rows = [row_of(key[0], event, raw) for key, event in sorted(found.items())]
         for start in range(0, len(rows), ROWS_AT_ONCE):
             # Numbers, not text, so that a document reads back as it came and the rows fold to the stored state.
-            cur.execute(query, {"rows": decimals_to_json(rows[start : start + ROWS_AT_ONCE], as_number)})
-            new |= {(row.event_key, row.source_rank) for row in cur.fetchall() if row.is_new}
-    return new
+            yield Insert(query, decimals_to_json(rows[start : start + ROWS_AT_ONCE], as_number))
 
 
 def list_events(cur: Cursor, stream: str, trade_id: str) -> list[Any]:

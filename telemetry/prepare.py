@@ -53,7 +53,7 @@ def prepare(record: Record, started: float | None = None) -> Prepared:
         processing_time_ms=round(elapsed, 3),
         status="accepted" if understanding.understood else "quarantined",
         dialect=understanding.dialect,
-        raw_payload=None if understanding.payload is None else record.body.decode().removeprefix(BYTE_ORDER_MARK),
+        raw_payload=None if understanding.payload is None else text_of(record.body),
         fused_event=_to_json(understanding.fused),
         validation_error="; ".join(f"{e.field}: {e.detail}" if e.field else e.detail for e in understanding.errors[:5])
         or None,
@@ -61,6 +61,11 @@ def prepare(record: Record, started: float | None = None) -> Prepared:
         repair=_to_json(understanding.repair.as_json()) if understanding.repair else None,
     )
     return Prepared(delivery, understanding.events, understanding.understood, answer)
+
+
+def text_of(body: bytes) -> str:
+    """The JSON text of a body that was understood."""
+    return body.decode().removeprefix(BYTE_ORDER_MARK)
 
 
 def delivery_key(stream: str, body: bytes) -> bytes:

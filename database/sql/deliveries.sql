@@ -108,9 +108,17 @@ WHERE stream = %(stream)s AND source = 'webhook' AND received_at >= %(since)s
 ORDER BY received_at, id
 LIMIT 1;
 
+-- name: count_bodies
+-- How many deliveries have bytes to be understood anew, counted no further than asked.
+SELECT count(*) AS total
+FROM (SELECT FROM telemetry_automated_signals_log
+      WHERE source IN ('webhook', 'import') AND raw_body IS NOT NULL AND receipt_id IS NOT NULL
+      LIMIT %(most)s) AS counted;
+
 -- name: list_bodies
 -- Deliveries with their bytes in the order of their storing, to understand them anew. Only what truly came.
-SELECT id, receipt_id, received_at, stream, source, content_type, source_ip, raw_body, raw_payload::text AS raw_payload
+SELECT id, receipt_id, received_at, stream, source, content_type, source_ip, raw_body,
+       raw_payload IS NOT NULL AS is_json
 FROM telemetry_automated_signals_log
 WHERE id > %(after_id)s AND source IN ('webhook', 'import') AND raw_body IS NOT NULL AND receipt_id IS NOT NULL
   AND (%(status)s::text IS NULL OR status = %(status)s)

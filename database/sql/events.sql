@@ -14,7 +14,7 @@ SELECT stream, trade_id, event_type, event_key, slot, direction, symbol, timefra
        targets_extended, setup, market_state, telemetry, htf_alignment, raw_payload, warnings, data_source, confidence_score,
        reconciliation_timestamp, reconciliation_reason, payload_checksum, sequence_number, event_id, confirmation_time,
        bars_to_confirmation, receipt_id
-FROM jsonb_populate_recordset(NULL::automated_signals, %(rows)s::jsonb)
+FROM json_populate_recordset(NULL::automated_signals, %(rows)s::json)
 ON CONFLICT (event_key, source_rank) WHERE revoked_at IS NULL DO UPDATE SET
     (direction, symbol, timeframe, bias, session, session_label, signal_date, signal_time, event_time, signal_instant,
      received_at, entry_price, stop_loss, current_price, exit_price, risk_distance, mfe, be_mfe, no_be_mfe, mae_global_r,
@@ -44,7 +44,7 @@ SELECT stream, trade_id, event_type, event_key, slot, direction, symbol, timefra
        entry_price, stop_loss, current_price, risk_distance, mfe, be_mfe, no_be_mfe, mae_global_r, telemetry, raw_payload,
        warnings, data_source, confidence_score, reconciliation_timestamp, reconciliation_reason, payload_checksum,
        sequence_number, event_id, receipt_id
-FROM jsonb_populate_recordset(NULL::automated_signals, %(rows)s::jsonb)
+FROM json_populate_recordset(NULL::automated_signals, %(rows)s::json)
 ON CONFLICT (event_key, source_rank) WHERE revoked_at IS NULL DO UPDATE SET
     be_mfe = greatest(held.be_mfe, excluded.be_mfe),
     no_be_mfe = greatest(held.no_be_mfe, excluded.no_be_mfe),

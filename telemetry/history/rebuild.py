@@ -6,21 +6,26 @@ Repairs and the rows of an older table are kept as they are; rows that the telem
 from __future__ import annotations
 
 import gc
+import multiprocessing
+import os
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from automated_signals_state import Facts, derive, state_hash
+from automated_signals_state import Facts, derive, join, state_hash
 from core.lifecycle import LifecycleEvent
 from database import deletions, deliveries, events, states
 from database.engine import Cursor, Database
 from database.events import append_events
 from telemetry.journal.record import Record
-from telemetry.prepare import prepare, single_bodies, understand_record
+from telemetry.prepare import prepare, single_bodies, text_of, understand_record
 
 AT_ONCE = 1000
+MANY = 5_000
+"""Deliveries from which on processes of its own are worth their start."""
 QUARANTINED = "quarantined"
 
 
@@ -41,21 +46,21 @@ class RebuildReport:
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
+    """What some deliveries give: the facts of their events and, unless nothing is to be written, their rows."""
+
     read: int
-    events: list[LifecycleEvent]
-    bodies: dict[str, str]
+    added: int
+    facts: dict[states.Key, Facts]
+    inserts: list[events.Insert]
 
 
-def rebuild(db: Database, *, is_dry_run: bool = False) -> RebuildReport:
+def rebuild(db: Database, *, is_dry_run: bool = False, processes: int | None = None) -> RebuildReport:
     """Fold every delivery anew, in one transaction; with `is_dry_run` only compare.
 
-    Writers wait meanwhile: alerts are answered from the journal and stored afterwards.
+    Writers wait meanwhile: alerts are answered from the journal and stored afterwards. `processes` is how many more
+    processes understand the deliveries: none for a few, one for each processor if there are many.
     """
-    with (
-        _without_collections(),
-        ThreadPoolExecutor(1) as inserter,
-        db.transaction(statement_timeout_ms=0) as cur,
-    ):
+    with _without_collections(), db.transaction(statement_timeout_ms=0) as cur:
         events.lock_for_rebuild(cur)
         hash_before = state_hash(states.all_states(cur))
         facts = states.facts_beyond_proof(cur)
@@ -63,11 +68,12 @@ def rebuild(db: Database, *, is_dry_run: bool = False) -> RebuildReport:
             events.delete_derived(cur)
         for event in events.kept_events(cur):
             facts.setdefault((event.stream, event.trade_id), Facts()).add(event)
-        read, added = 0, 0
-        for chunk in _chunks(cur, None if is_dry_run else inserter):
-            for event in chunk.events:
-                facts.setdefault((event.stream, event.trade_id), Facts()).add(event)
-            read, added = read + chunk.read, added + len(chunk.events)
+        read = added = 0
+        for chunk in _chunks(cur, processes_for(cur) if processes is None else processes, is_dry_run=is_dry_run):
+            for key, found in chunk.facts.items():
+                facts[key] = join(facts[key], found) if key in facts else found
+            events.insert(cur, chunk.inserts)
+            read, added = read + chunk.read, added + chunk.added
         for key in deletions.deleted_keys(cur):
             facts.pop(key, None)
         hash_after = state_hash(derive(held, *key) for key, held in facts.items())
@@ -131,23 +137,46 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _chunks(cur: Cursor, inserter: Executor | None) -> Iterator[_Chunk]:
-    """Every delivery, understood; with an inserter their event rows are written while the next ones are understood."""
-    rows = deliveries.list_bodies(cur, after_id=0, limit=AT_ONCE)
-    written: Future[object] | None = None
-    while rows:
-        chunk = _understood(rows)
-        if written is not None:
-            written.result()  # the cursor serves one at a time
-        rows = deliveries.list_bodies(cur, after_id=rows[-1].id, limit=AT_ONCE)
-        if inserter is not None:
-            written = inserter.submit(events.add_rows, cur, chunk.events, chunk.bodies)
-        yield chunk
-    if written is not None:
-        written.result()
+def processes_for(cur: Cursor) -> int:
+    """How many understand the deliveries: one for each processor that we may use, none if they would start too late."""
+    processors = len(os.sched_getaffinity(0))
+    return processors if processors > 1 and deliveries.count_bodies(cur, MANY) == MANY else 0
 
 
-def _understood(rows: Sequence[Any]) -> _Chunk:
-    told = [(row, understand_record(record_of(row), is_logged=False).events) for row in rows]
-    bodies = {str(row.receipt_id): row.raw_payload for row, found in told if len(found) == 1 and row.raw_payload}
-    return _Chunk(len(rows), [event for _, found in told for event in found], bodies)
+def _chunks(cur: Cursor, processes: int, *, is_dry_run: bool) -> Iterator[_Chunk]:
+    """Every delivery, understood in processes of their own or on a thread, while what is yielded is written."""
+    waiting: deque[Future[_Chunk]] = deque()
+    after_id: int | None = 0
+    with _executor(processes) as executor:
+        while True:
+            while after_id is not None and len(waiting) <= max(1, processes):
+                rows = deliveries.list_bodies(cur, after_id=after_id, limit=AT_ONCE)
+                told = [(record_of(row), row.is_json) for row in rows]
+                waiting.append(executor.submit(_understand, told, is_dry_run=is_dry_run))
+                after_id = rows[-1].id if len(rows) == AT_ONCE else None
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+
+
+def _executor(processes: int) -> Executor:
+    if not processes:
+        return ThreadPoolExecutor(1)
+    # Spawned, not forked: this process may have threads, and a connection that no other may use.
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=gc.disable)
+
+
+def _understand(told: Sequence[tuple[Record, bool]], *, is_dry_run: bool) -> _Chunk:
+    """Records, and whether their bodies are JSON. Pure: it may run anywhere."""
+    found: list[LifecycleEvent] = []
+    bodies: dict[str, str] = {}
+    for record, is_json in told:
+        given = understand_record(record, is_logged=False).events
+        if len(given) == 1 and is_json:
+            bodies[str(record.receipt_id)] = text_of(record.body)
+        found += given
+    facts: defaultdict[states.Key, Facts] = defaultdict(Facts)
+    for event in found:
+        facts[event.stream, event.trade_id].add(event)
+    inserts = [] if is_dry_run else list(events.plan_inserts(found, bodies))
+    return _Chunk(len(told), len(found), dict(facts), inserts)
