@@ -117,7 +117,7 @@ FROM (SELECT stream, trade_id FROM trade_states
       SELECT stream, trade_id FROM trade_states
       WHERE updated_at >= %(since)s::timestamptz AND last_received_at >= %(since)s::timestamptz
         AND NOT flags @> ARRAY['phantom']) AS t
-LEFT JOIN signal_health_metrics h ON h.stream = t.stream AND h.trade_id = t.trade_id
+JOIN signal_health_metrics h ON h.stream = t.stream AND h.trade_id = t.trade_id
 WHERE %(stream)s::text IS NULL OR t.stream = %(stream)s;
 
 -- name: count_gaps

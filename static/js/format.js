@@ -80,12 +80,21 @@ function signed(value, digits, { plus = "", unit = "", group = "" } = {}) {
   const text = decimalText(value);
   if (text === null) return MISSING;
   const isNegative = text.startsWith("-");
-  const rounded = new Intl.NumberFormat("en-US", {
-    minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: "halfExpand",
-  }).format(text.replace(/^[+-]/, ""));
+  const rounded = numbersOf(digits).format(text.replace(/^[+-]/, ""));
   const isZero = !/[1-9]/.test(rounded);
   const sign = isZero ? "" : isNegative ? MINUS : plus;
   return sign + rounded.replaceAll(",", group) + unit;
+}
+
+const numbers = new Map();
+
+function numbersOf(digits) {
+  if (!numbers.has(digits)) {
+    numbers.set(digits, new Intl.NumberFormat("en-US", {
+      minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: "halfExpand",
+    }));
+  }
+  return numbers.get(digits);
 }
 
 function decimalsOf(tickSize) {
