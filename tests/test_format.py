@@ -59,3 +59,22 @@ def test_an_instant_becomes_a_time_element_that_carries_utc(app: OpenAPI) -> Non
         '<time datetime="2025-11-20T14:30:05.000Z" data-show="minute" title="2025-11-20T14:30:05.000Z">'
         "2025-11-20 09:30 EST</time> —"
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (None, ["NY AM", {"x": None}], "NY AM, —"),
+        (-1, None, "−1 → —"),
+        (None, {"no_be_mfe": "1.256", "mae": -0.4, "be_mfe": 0, "minutes": 3}, "No-BE +1.26R, MAE −0.40R, BE 0.00R, minutes 3"),
+        (None, {"mae": "no number"}, "MAE no number"),
+        (None, "<b>", "&lt;b&gt;"),
+    ],
+)  # fmt: skip
+def test_what_a_repair_filled_is_told_in_a_few_words(old: Any, new: Any, told: str) -> None:
+    assert formatter.change_text(old, new) == told
+
+
+def test_the_instant_of_a_repair_is_on_the_clock_of_the_reader() -> None:
+    assert ">2025-12-10 09:31 EST</time>" in formatter.change_text(None, "2025-12-10T14:31:00+00:00")
+    assert ">2025-12-10 14:31 UTC</time>" in formatter.change_text(None, "2025-12-10T14:31:00Z", "utc")

@@ -108,14 +108,11 @@ def test_of_many_events_the_newest_bodies_are_taken_each_once() -> None:
     assert evidence.receipts_of(lines) == receipts[::-1][: evidence.MOST_BODIES]
 
 
-def test_a_change_is_told_in_a_few_words() -> None:
+def test_a_repair_is_told_with_what_it_filled() -> None:
     row = SimpleNamespace(
-        action_timestamp=START, action_type="gap_filled_metadata", field="session", old_value=None,
-        new_value=["NY AM", {"x": None}], data_source=None, confidence_score=Decimal(1), reason=None,
+        action_timestamp=START, action_type="gap_filled_metadata", field="be_trigger", old_value=None,
+        new_value="long", data_source=None, confidence_score=Decimal(1), reason=None,
     )  # fmt: skip
     (told,) = evidence.repairs([row])
-    assert (told.words, told.change, told.source, told.reason) == ("Facts filled", "session: NY AM, —", "", "")
-    row.new_value = "2025-12-10T14:31:00+00:00"
-    assert evidence.repairs([row])[0].change == "session: 2025-12-10 14:31 UTC"
-    row.old_value, row.field = -1, None
-    assert evidence.repairs([row])[0].change.startswith("−1 → ")
+    assert (told.words, told.field, told.old, told.new) == ("Facts filled", "be trigger", None, "long")
+    assert (told.source, told.reason) == ("", "")

@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Context, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any, Protocol
 
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context as TemplateContext
 from markupsafe import Markup, escape
 
-from core.sync.words import action_word, change_text, gap_word
+from core.sync.words import action_word, gap_word
 from core.timezones import to_new_york, to_utc
 
 MISSING = "—"
@@ -30,7 +30,8 @@ PATTERNS: Mapping[str, str] = {
     "date": "%Y-%m-%d",
 }
 _WIDE = Context(prec=400)
-INSTANT_TOLD = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d) UTC")
+_LEG_WORDS = {"be_mfe": "BE", "no_be_mfe": "No-BE", "mae": "MAE"}
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d.*(Z|\+00:00)$")
 
 Number = Decimal | float | int | None
 
@@ -93,6 +94,12 @@ def time_element(value: datetime | None, zone: str = "ny", show: str = "full") -
     return Markup(f'<time datetime="{iso}" data-show="{show}" title="{iso}">{text}</time>')  # noqa: S704
 
 
+def change_text(old: Any, new: Any, zone: str = "ny") -> Markup:
+    """What a repair filled, and in place of what; a dash where nothing was."""
+    told = _value_text("", new, zone)
+    return told if old is None else _value_text("", old, zone) + " → " + told
+
+
 class HasTemplates(Protocol):
     """What of a Flask app is needed here; the module itself knows no web framework."""
 
@@ -118,19 +125,39 @@ def init_format(app: HasTemplates) -> None:
 
 @pass_context
 def _change_filter(context: TemplateContext, old: Any, new: Any) -> Markup:
-    """What a repair filled, with its instants on the clock of the reader."""
-    pieces = INSTANT_TOLD.split(change_text(old, new))
-    told = [
-        _instant_filter(context, datetime.fromisoformat(f"{piece}+00:00"), "minute") if place % 2 else escape(piece)
-        for place, piece in enumerate(pieces)
-    ]
-    return Markup("").join(told)
+    return change_text(old, new, _zone_of(context))
 
 
 @pass_context
 def _instant_filter(context: TemplateContext, value: datetime | None, show: str = "full") -> Markup:
+    return time_element(value, _zone_of(context), show)
+
+
+def _zone_of(context: TemplateContext) -> str:
     view = context.get("view") or {}
-    return time_element(value, view.get("zone", "ny"), show)
+    return str(view.get("zone", "ny"))
+
+
+def _value_text(name: str, value: Any, zone: str) -> Markup:
+    """A stored value in a few words: instants as elements, excursions as multiples of R."""
+    if isinstance(value, dict):
+        told = {key: part for key, part in value.items() if part is not None}
+        parts = [escape(_LEG_WORDS.get(key, key)) + " " + _value_text(key, part, zone) for key, part in told.items()]
+        return Markup(", ").join(parts) or escape(MISSING)
+    if isinstance(value, list):
+        return Markup(", ").join(_value_text("", part, zone) for part in value) or escape(MISSING)
+    if isinstance(value, str) and _INSTANT.match(value):
+        return time_element(datetime.fromisoformat(value), zone, "minute")
+    if name in _LEG_WORDS and _is_decimal(value):
+        return escape(r_multiple(value))
+    return escape(MISSING if value is None else re.sub(r"^-(?=\d)", MINUS, str(value)))
+
+
+def _is_decimal(value: Any) -> bool:
+    try:
+        return Decimal(str(value)).is_finite()
+    except InvalidOperation:
+        return False
 
 
 def _finite(value: Number) -> Decimal | None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from core.sync.words import action_word, change_text, gap_word
+from core.sync.words import action_word, gap_word
 from web.dashboards.life import delay_of
 
 MOST_BODIES = 40
@@ -44,7 +44,9 @@ class Repair:
 
     at: datetime
     words: str
-    change: str
+    field: str
+    old: Any
+    new: Any
     source: str
     confidence: Decimal | None
     reason: str
@@ -97,15 +99,12 @@ def repairs(rows: Iterable[Any]) -> list[Repair]:
         Repair(
             at=row.action_timestamp,
             words=action_word(row.action_type),
-            change=_change(row),
+            field=(row.field or "").replace("_", " "),
+            old=row.old_value,
+            new=row.new_value,
             source=row.data_source or "",
             confidence=row.confidence_score,
             reason=(row.reason or "").replace("_", " "),
         )
         for row in rows
     ]
-
-
-def _change(row: Any) -> str:
-    change = change_text(row.old_value, row.new_value)
-    return f"{row.field.replace('_', ' ')}: {change}" if row.field else change
