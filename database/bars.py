@@ -17,6 +17,8 @@ from database.json_text import to_json
 from database.queries import queries
 
 SQL = queries("bars")
+FEED = "market"
+"""The name under which the market data feed leads and tells of itself."""
 AT_ONCE = 5_000
 NOTIFY_LIMIT = 7_500
 COLUMNS = {

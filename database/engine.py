@@ -64,6 +64,11 @@ _limit_ms = ContextVar("statement_limit_ms", default=STATEMENT_TIMEOUT_MS)
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
 
 
+def process_name() -> str:
+    """What this process goes by wherever processes are told apart: host and number."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 class Database:
     """One PostgreSQL database as the service sees it.
 
@@ -90,7 +95,7 @@ class Database:
 
     @staticmethod
     def _name(role: str) -> str:
-        return f"signalbook {role} {socket.gethostname()}:{os.getpid()}"[:63]
+        return f"signalbook {role} {process_name()}"[:63]
 
     @property
     def url(self) -> str:
@@ -153,7 +158,7 @@ class Database:
         self._cut.set()
         try:
             with connection.cursor() as cur:
-                cur.execute(queries("catalog").end_own_sessions, {"process": f"% {socket.gethostname()}:{os.getpid()}"})
+                cur.execute(queries("catalog").end_own_sessions, {"process": f"% {process_name()}"})
         finally:
             connection.close()
 

@@ -8,8 +8,6 @@ A leader that has been silent on its connection for `STALE_SECONDS` is frozen an
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ from typing import Any
 import psycopg2
 
 from core.errors import ConflictError, DatabaseUnavailableError
-from database.engine import GONE, Connection, Cursor, Database
+from database.engine import GONE, Connection, Cursor, Database, process_name
 from database.queries import queries
 
 log = logging.getLogger(__name__)
@@ -75,7 +73,7 @@ def try_to_lead(db: Database, name: str, *, stale_seconds: float = STALE_SECONDS
         connection.autocommit = True
         cur: Any = connection.cursor()
         if _lock(cur, zlib.crc32(name.encode()) & 0x7FFFFFFF, stale_seconds):
-            cur.execute(SQL.take_lead, {"name": name, "owner": f"{socket.gethostname()}:{os.getpid()}"})
+            cur.execute(SQL.take_lead, {"name": name, "owner": process_name()})
             return Leadership(name, cur.fetchone().epoch, connection)
     except GONE as error:
         connection.close()

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import socket
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -31,7 +29,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from core.clock import Clock, SystemClock
 from core.jobs import Job
 from core.records import EPOCH
-from database.engine import Database
+from database.engine import Database, process_name
 from database.jobs import LONGEST_PASS_SECONDS, Outcome, run_due
 from database.queries import queries
 
@@ -71,7 +69,7 @@ class Scheduler:
         self._db = db
         self._jobs = tuple(jobs)
         self._clock = clock or SystemClock()
-        self._owner = owner or f"{socket.gethostname()}:{os.getpid()}"
+        self._owner = owner or process_name()
         self._wait_for = wait_for
         self._look_every = look_every
         self._watch_every = watch_every

@@ -15,7 +15,6 @@ from database import bars
 from database.bars import Contract
 from ingestion import payloads as answers
 from ingestion import presenting
-from ingestion.feed.pump import FEED
 from ingestion.gateway.history import fill_series
 from ingestion.parts import MarketData
 from ingestion.payloads import BarsQuery, CoverageQuery, FillBody
@@ -52,7 +51,7 @@ def list_bars(query: BarsQuery) -> Response:
             )
         else:
             found = bars.list_bars(cur, query.contract, frame, before=before, limit=query.limit)
-        state = bars.get_feed_state(cur, FEED)
+        state = bars.get_feed_state(cur, bars.FEED)
     is_fresh = state is not None and now - state[1] < presenting.STALE
     forming = state[0].get("forming", {}).get(query.contract, {}).get(str(frame)) if state and is_fresh else None
     return jsonify(success=True, bars=presenting.columns(found), forming=forming, now=now.timestamp())
@@ -78,7 +77,7 @@ def get_feed() -> Response:
     """Connected or not, with the figures of the process that has the feed."""
     now = parts().clock.now()
     with parts().db.transaction() as cur:
-        found = bars.get_feed_state(cur, FEED)
+        found = bars.get_feed_state(cur, bars.FEED)
     state, updated_at = found or (None, None)
     is_open = cme_equity_calendar().is_open(now)
     facts = presenting.feed_facts(state, updated_at, now, is_open=is_open, has_feed=parts().settings.has_feed)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
@@ -14,7 +12,7 @@ from core.clock import Clock
 from core.jobs import Job
 from core.settings import Settings
 from core.trading_calendar import cme_equity_calendar
-from database.engine import Database
+from database.engine import Database, process_name
 from operations import cli, retention, routes
 from operations.alarms.messenger import Messenger
 from operations.alarms.reports import Reporter, Stats
@@ -25,8 +23,6 @@ from operations.drills.drill import Drill
 from operations.drills.outages import DatabaseOutage, FeedOutage
 from operations.drills.traffic import send_alert
 from operations.export import cli as export_cli
-
-OWNER = f"{socket.gethostname()}:{os.getpid()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +52,7 @@ class Operations:
             jobs=own,
             watched_since=self.clock.now(),
             journal=self.journal,
-            owner=OWNER,
+            owner=process_name(),
         )
         return (*own, Watch(watched, self.messenger).job())
 
@@ -67,7 +63,7 @@ class Operations:
     def sentry(self, wait_for: Event) -> Sentry:
         """The watch over the database itself, not yet started; a web process leaves the telling to those with jobs."""
         messenger = self.messenger if self.settings.role != "web" else None
-        reporter = Reporter(self.db, self.clock, self.settings.data_dir, self.journal, OWNER)
+        reporter = Reporter(self.db, self.clock, self.settings.data_dir, self.journal, process_name())
         return Sentry(self.db, messenger, self.clock, wait_for, reporter)
 
 

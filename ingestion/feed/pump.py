@@ -25,7 +25,6 @@ from ingestion.measures import FLUSH_SECONDS
 
 log = logging.getLogger(__name__)
 
-FEED = "market"
 WAITING_LIMIT = 50_000
 STATE_EVERY, COVER_EVERY, TELL_EVERY = 1.0, 15.0, 0.25  # seconds
 
@@ -135,7 +134,7 @@ class Pump:
             if is_time:
                 self._note()
                 forming = {name: _forming(each.aggregator) for name, each in self._followed.items()}
-                bars.save_feed_state(cur, FEED, self._state.as_dict() | {"forming": forming})
+                bars.save_feed_state(cur, bars.FEED, self._state.as_dict() | {"forming": forming})
                 self._saved_at = at
         if moved:
             self._moved, self._told_at = set(), at

@@ -18,13 +18,14 @@ from core.clock import Clock
 from core.errors import ConflictError, SignalbookError
 from core.records import Timeframe
 from core.trading_calendar import TradingCalendar, cme_equity_calendar
+from database.bars import FEED
 from database.engine import DATABASE_ERRORS, Database
 from database.leader import LeaderDatabase, Leadership, try_to_lead
 from ingestion.bars.aggregator import check_timeframes
 from ingestion.feed.connections import Connections, Timings, Watch
 from ingestion.feed.inbox import Closing, FeedState, Inbox
 from ingestion.feed.mender import Mender
-from ingestion.feed.pump import FEED, Pump
+from ingestion.feed.pump import Pump
 from ingestion.gateway.client import GatewayClient
 from ingestion.gateway.history import follow
 

@@ -45,7 +45,6 @@ KIND_WINDOW = timedelta(days=8)
 HEALTH_WINDOW = timedelta(hours=24)
 MOST_ATTEMPTS = 120
 AT_ONCE = 50
-FEED = "market"
 
 RAISED = Gauge("signalbook_alarms_raised", "Alarms that are raised now, as the last pass saw them", ["severity"])
 
@@ -140,7 +139,7 @@ def gather(cur: Cursor, watched: Watched, now: datetime) -> Facts:
 
 def _feed(cur: Cursor) -> tuple[FeedFacts, Sequence[str]]:
     """What the feed says, and the contracts it follows."""
-    found = bars.get_feed_state(cur, FEED)
+    found = bars.get_feed_state(cur, bars.FEED)
     if found is None:
         return FeedFacts(False, None), ()
     state, said_at = found

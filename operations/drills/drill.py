@@ -27,7 +27,6 @@ OUTAGE_SECONDS = 60.0
 HEAL_SECONDS = 180.0  # a connection is tried again after 30 s at most, and the last minute must be over
 LOOK_SECONDS = 0.5
 ALERT_SECONDS = 1.0
-FEED = "market"
 
 
 @dataclass(slots=True)
@@ -161,7 +160,7 @@ class Drill:
 
 def _bars(cur: Cursor, start: datetime, end: datetime) -> tuple[int, int]:
     """(touched, told whole by now) of the smallest minute bars of the contracts that the feed follows."""
-    state = bars.get_feed_state(cur, FEED)
+    state = bars.get_feed_state(cur, bars.FEED)
     followed = tuple(state[0].get("forming") or ()) if state else ()
     missed = found = 0
     for row in alarms.newest_bars(cur, followed):

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import random
-import socket
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -26,7 +24,7 @@ from core.clock import Clock
 from core.errors import DatabaseUnavailableError
 from core.wave_records import WaveSignal
 from database import params, waves
-from database.engine import DATABASE_ERRORS, GONE, Connection, Database
+from database.engine import DATABASE_ERRORS, GONE, Connection, Database, process_name
 from waves import processor
 from waves.adapter import adapt_signal
 from waves.feed.client import SILENT_SECONDS, WaveConnection, WaveFeedError, open_connection
@@ -302,5 +300,5 @@ class WaveFeed:
                 "since": self.state.since,
                 "last_heard_at": self.state.last_heard_at,
             }
-            waves.save_feed_state(cur, said, owner=f"{socket.gethostname()}:{os.getpid()}", now=now)
+            waves.save_feed_state(cur, said, owner=process_name(), now=now)
         self._said_at = now

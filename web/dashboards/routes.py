@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 100
 CSV_ROWS = 1000
-FEED = "market"
 
 blueprint = Blueprint("signals", __name__)
 preferences = Blueprint("preferences", __name__)  # a viewer may choose, too
@@ -103,7 +102,7 @@ def _pulses(cur: Cursor, last_alert_at: datetime | None, open_trades: int, now: 
     calendar = cme_equity_calendar()
     return (
         pulse.pulse(last_alert_at, open_trades, now, calendar),
-        pulse.feed(bars.get_feed_state(cur, FEED), now, calendar, has_feed=services().settings.has_feed),
+        pulse.feed(bars.get_feed_state(cur, bars.FEED), now, calendar, has_feed=services().settings.has_feed),
         pulse.health(next(iter(sync.list_cycles(cur, 1)), None), now),
     )
 
