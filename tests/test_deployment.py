@@ -27,7 +27,7 @@ from telemetry.journal.disk import RealDisk
 from telemetry.journal.journal import Journal
 from telemetry.measures import JournalCollector
 from tests.support_needs import missing
-from tests.support_proxies import NGINX, nginx
+from tests.support_proxies import nginx
 from tests.support_service import send
 from web.serving.health import GIT, commit_of
 from web_server import create_app
@@ -178,7 +178,17 @@ class Heard:
     state = FeedState(last_tick_at=SystemClock().now())
 
 
-@pytest.mark.skipif(not NGINX.exists(), reason="needs Debian's nginx: tools/setup.sh servers")
+def test_the_logs_of_nginx_leave_out_every_address_that_holds_a_token() -> None:
+    conf = text("deploy/nginx.conf")
+    left_out = re.search(r'"~\*(\S+)" 0;', conf)
+    assert left_out
+    assert re.search(left_out[1], "/API/automated-signals/webhook/a-token", re.IGNORECASE)
+    assert re.findall(r"access_log .*;", conf) == ["access_log /var/log/nginx/access.log combined if=$may_be_logged;"]
+    (webhook,) = re.findall(r"location /api/automated-signals/webhook \{(.*?)\}", conf, re.DOTALL)
+    assert "error_log /var/log/nginx/error.log crit;" in webhook
+
+
+@pytest.mark.soak  # needs Debian's nginx, which `make soak` installs
 def test_nginx_writes_no_token_of_a_webhook_into_its_logs(tmp_path: Path) -> None:
     absent = free_port()  # nobody answers there, which nginx has much to say about
     path = "/api/automated-signals/webhook/a-token-that-opens-a-stream"
