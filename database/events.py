@@ -89,13 +89,8 @@ def _take_in(held: Mapping[states.Key, Facts], events: Iterable[LifecycleEvent])
 
 
 def _add_rows(cur: Cursor, events: Iterable[LifecycleEvent], raw: dict[str, str]) -> set[tuple[str, int]]:
-    return insert(cur, plan_inserts(events, raw))
-
-
-def insert(cur: Cursor, inserts: Iterable[Insert]) -> set[tuple[str, int]]:
-    """Write rows that were planned; the (event_key, source rank) that are new."""
     new: set[tuple[str, int]] = set()
-    for query, rows in inserts:
+    for query, rows in plan_inserts(events, raw):
         cur.execute(query, {"rows": rows})
         new |= {(row.event_key, row.source_rank) for row in cur.fetchall() if row.is_new}
     return new
@@ -144,11 +139,6 @@ def refold(cur: Cursor, keys: Sequence[states.Key]) -> None:
 def lock_for_rebuild(cur: Cursor) -> None:
     """Keep writers out until the transaction ends."""
     cur.execute(SQL.lock_for_rebuild)
-
-
-def delete_derived(cur: Cursor) -> None:
-    """Remove the rows that the deliveries give again."""
-    cur.execute(SQL.delete_derived_events)
 
 
 def _age(event: LifecycleEvent) -> tuple[Any, str]:

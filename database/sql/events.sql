@@ -86,11 +86,6 @@ WHERE (receipt_id IS NULL OR NOT EXISTS (
   AND event_type IN ('SIGNAL_CREATED', 'ENTRY', 'MFE_UPDATE', 'BE_TRIGGERED', 'EXIT_BE', 'EXIT_SL', 'EXIT_TP', 'CANCELLED')
 ORDER BY stream, trade_id, received_at, id;
 
--- name: delete_derived_events
--- Before a rebuild: everything that the deliveries give again.
-DELETE FROM automated_signals USING telemetry_automated_signals_log AS log
-WHERE log.receipt_id = automated_signals.receipt_id AND log.raw_body IS NOT NULL;
-
 -- name: lock_for_rebuild
 -- Keep every writer out while events and states are derived anew; readers go on.
 LOCK TABLE trade_states, automated_signals IN EXCLUSIVE MODE;

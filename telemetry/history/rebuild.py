@@ -17,13 +17,17 @@ from typing import Any
 
 from automated_signals_state import Facts, derive, join, state_hash
 from core.lifecycle import LifecycleEvent
-from database import deletions, deliveries, events, states
+from database import deletions, deliveries, events, rebuilt, states
 from database.engine import Cursor, Database
 from database.events import append_events
 from telemetry.journal.record import Record
 from telemetry.prepare import prepare, single_bodies, text_of, understand_record
 
 AT_ONCE = 1000
+CHUNK = 250
+"""Deliveries that are understood, and their events written, at once: small, so that no processor waits for another."""
+AHEAD = 8
+"""Chunks that are read before they are written."""
 MANY = 5_000
 """Deliveries from which on processes of its own are worth their start."""
 QUARANTINED = "quarantined"
@@ -55,29 +59,31 @@ class _Chunk:
 
 
 def rebuild(db: Database, *, is_dry_run: bool = False, processes: int | None = None) -> RebuildReport:
-    """Fold every delivery anew, in one transaction; with `is_dry_run` only compare.
+    """Fold every delivery anew, in one transaction, and write what differs; with `is_dry_run` only compare.
 
     Writers wait meanwhile: alerts are answered from the journal and stored afterwards. `processes` is how many more
     processes understand the deliveries: none for a few, one for each processor if there are many.
     """
     with _without_collections(), db.transaction(statement_timeout_ms=0) as cur:
         events.lock_for_rebuild(cur)
-        hash_before = state_hash(states.all_states(cur))
-        facts = states.facts_beyond_proof(cur)
-        if not is_dry_run:
-            events.delete_derived(cur)
-        for event in events.kept_events(cur):
-            facts.setdefault((event.stream, event.trade_id), Facts()).add(event)
-        read = added = 0
-        for chunk in _chunks(cur, processes_for(cur) if processes is None else processes, is_dry_run=is_dry_run):
-            for key, found in chunk.facts.items():
-                facts[key] = join(facts[key], found) if key in facts else found
-            events.insert(cur, chunk.inserts)
-            read, added = read + chunk.read, added + chunk.added
+        with _executor(processes_for(cur) if processes is None else processes) as executor:
+            hash_before = state_hash(states.all_states(cur))
+            facts = states.facts_beyond_proof(cur)
+            if not is_dry_run:
+                rebuilt.begin(cur)
+            for event in events.kept_events(cur):
+                facts.setdefault((event.stream, event.trade_id), Facts()).add(event)
+            read = added = 0
+            for chunk in _chunks(cur, executor, is_dry_run=is_dry_run):
+                for key, found in chunk.facts.items():
+                    facts[key] = join(facts[key], found) if key in facts else found
+                rebuilt.add(cur, chunk.inserts)
+                read, added = read + chunk.read, added + chunk.added
         for key in deletions.deleted_keys(cur):
             facts.pop(key, None)
         hash_after = state_hash(derive(held, *key) for key, held in facts.items())
         if not is_dry_run:
+            rebuilt.exchange(cur)
             states.replace_states(cur, facts)
     return RebuildReport(read, added, len(facts), hash_before, hash_after)
 
@@ -143,27 +149,43 @@ def processes_for(cur: Cursor) -> int:
     return processors if processors > 1 and deliveries.count_bodies(cur, MANY) == MANY else 0
 
 
-def _chunks(cur: Cursor, processes: int, *, is_dry_run: bool) -> Iterator[_Chunk]:
-    """Every delivery, understood in processes of their own or on a thread, while what is yielded is written."""
+def _chunks(cur: Cursor, executor: Executor, *, is_dry_run: bool) -> Iterator[_Chunk]:
+    """Every delivery, understood by the executor while what is yielded is written."""
     waiting: deque[Future[_Chunk]] = deque()
-    after_id: int | None = 0
-    with _executor(processes) as executor:
-        while True:
-            while after_id is not None and len(waiting) <= max(1, processes):
-                rows = deliveries.list_bodies(cur, after_id=after_id, limit=AT_ONCE)
-                told = [(record_of(row), row.is_json) for row in rows]
-                waiting.append(executor.submit(_understand, told, is_dry_run=is_dry_run))
-                after_id = rows[-1].id if len(rows) == AT_ONCE else None
-            if not waiting:
-                return
+    for told in _read(cur):
+        waiting.append(executor.submit(_understand, told, is_dry_run=is_dry_run))
+        if len(waiting) > AHEAD:
             yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _read(cur: Cursor) -> Iterator[list[tuple[Record, bool]]]:
+    """Every delivery in the order of storing, in chunks: the record, and whether its body is JSON."""
+    after_id = 0
+    while True:
+        rows = deliveries.list_bodies(cur, after_id=after_id, limit=AT_ONCE)
+        for start in range(0, len(rows), CHUNK):
+            yield [(record_of(row), row.is_json) for row in rows[start : start + CHUNK]]
+        if len(rows) < AT_ONCE:
+            return
+        after_id = rows[-1].id
 
 
 def _executor(processes: int) -> Executor:
+    """A thread, or processes that begin at once: they take a second to import what they need."""
     if not processes:
         return ThreadPoolExecutor(1)
     # Spawned, not forked: this process may have threads, and a connection that no other may use.
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=gc.disable)
+    executor = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_begin)
+    for _ in range(processes):
+        executor.submit(_begin)
+    return executor
+
+
+def _begin() -> None:
+    """What a process of a rebuild is told first; that it stands in this module has it imported."""
+    gc.disable()
 
 
 def _understand(told: Sequence[tuple[Record, bool]], *, is_dry_run: bool) -> _Chunk:
