@@ -193,3 +193,18 @@ def test_a_repair_of_an_entry_is_not_stamped_as_if_it_were_the_signal(db: Databa
     with db.transaction() as cur:
         cur.execute("SELECT data_source, signal_date IS NOT NULL AS is_stamped FROM automated_signals")
         assert {row.data_source: row.is_stamped for row in cur.fetchall()} == {"live": True, "reconciled": False}
+
+
+@pytest.mark.parametrize(
+    ("condition", "index"),
+    [
+        ("""telemetry @> '{"schema_version": "1.0.0"}'""", "idx_automated_signals_telemetry"),
+        ("telemetry ->> 'schema_version' = '1.0.0'", "idx_automated_signals_telemetry_schema"),
+    ],
+)
+def test_what_was_sent_as_telemetry_is_found_by_its_index(condition: str, index: str, untouched: Database) -> None:
+    """The indexes hold only rows that have telemetry; a question about it needs no word of that."""
+    with untouched.transaction() as cur:
+        cur.execute("SET LOCAL enable_seqscan = off")
+        cur.execute(f"EXPLAIN SELECT id FROM automated_signals WHERE {condition}")
+        assert f"{index} " in "\n".join(row[0] for row in cur.fetchall()) + " "
