@@ -10,12 +10,16 @@ import gzip
 import hashlib
 import json
 import os
+import posixpath
+import re
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
+from markupsafe import Markup
 from whitenoise import WhiteNoise
 
 from web.headers import security_headers
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 STATIC_DIR = Path(__file__).parent.parent / "static"
 COMPRESSED_SUFFIXES = {".css", ".js", ".svg", ".json", ".txt"}
 KEPT_VERSIONS = 3
+BASE = "js/base.js"
+"""The module of every page: what it imports is asked for by the base template already."""
+_IMPORT = re.compile(r"""^(?:import|export)\b[^"';]*["'](\.[^"']+)["']""", re.MULTILINE)
 
 
 class Assets:
@@ -43,6 +50,25 @@ class Assets:
         if name not in self._names:
             raise KeyError(f"no static file {name}")
         return f"/{self.prefix}/{name}"
+
+    def imports_of(self, name: str) -> list[str]:
+        """The modules that a module needs, those that they need included; each once, itself left out."""
+        found = [name]
+        for each in found:  # grows meanwhile
+            if "vendor" in each:  # these stand alone
+                continue
+            for path in _IMPORT.findall(self._names[each].read_text(encoding="utf-8")):
+                imported = posixpath.normpath(posixpath.join(posixpath.dirname(each), path))
+                if imported not in found:
+                    found.append(imported)
+        return found[1:]
+
+    def module(self, name: str) -> Markup:
+        """The tags of a module: itself, and all that it imports, to be fetched at once and not one after the other."""
+        known = set() if name == BASE else {BASE, *self.imports_of(BASE)}
+        wanted = [self.url(each) for each in self.imports_of(name) if each not in known]
+        tags = [Markup('<link rel="modulepreload" href="{}">').format(url) for url in wanted]
+        return Markup("").join([*tags, Markup('<script type="module" src="{}"></script>').format(self.url(name))])
 
     def write_to(self, target: Path) -> Path:
         """Copy the tree, with compressed twins, to `target/<version>`; returns that folder. Safe in many processes."""
@@ -62,10 +88,11 @@ class Assets:
 
 
 def init_assets(app: Flask) -> None:
-    """Give templates the global `asset('css/base.css')`."""
+    """Give templates the globals `asset('css/base.css')` and `module('js/base.js')`."""
     assets = Assets()
     app.extensions["signalbook.assets"] = assets
     app.jinja_env.globals["asset"] = assets.url
+    app.jinja_env.globals["module"] = cache(assets.module)
 
 
 def wrap_static(app: Flask, wsgi: WSGIApplication) -> WhiteNoise:
