@@ -65,13 +65,13 @@ def append_events(
     held = {key: locked[key] for key in keys & locked.keys()}
     if len(events) <= ROWS_AT_ONCE:
         new = _add_rows(cur, events, raw or {})
-        _take_in(held, events)
+        saves = _fold_in(held, events)
     else:
         with ThreadPoolExecutor(1) as beside:  # PostgreSQL has enough to do meanwhile
             adding = beside.submit(_add_rows, cur, events, raw or {})
-            _take_in(held, events)
+            saves = _fold_in(held, events)
             new = adding.result()
-    states.save_facts(cur, held)
+    states.save(cur, saves)
     outcomes = _outcomes(cur, events, new)
     if len(held) == len(keys):
         return outcomes
@@ -81,11 +81,13 @@ def append_events(
     ]
 
 
-def _take_in(held: Mapping[states.Key, Facts], events: Iterable[LifecycleEvent]) -> None:
+def _fold_in(held: Mapping[states.Key, Facts], events: Iterable[LifecycleEvent]) -> list[dict[str, str]]:
+    """Add events to the facts of their signals; what is to be saved of them."""
     for event in events:
         facts = held.get((event.stream, event.trade_id))
         if facts is not None:
             facts.add(event)
+    return states.plan_saves(held)
 
 
 def _add_rows(cur: Cursor, events: Iterable[LifecycleEvent], raw: dict[str, str]) -> set[tuple[str, int]]:
@@ -107,10 +109,11 @@ def plan_inserts(events: Iterable[LifecycleEvent], raw: dict[str, str]) -> Itera
         elif key not in one_shots or _age(event) < _age(one_shots[key]):
             one_shots[key] = event
     for query, found in ((SQL.add_one_shots, one_shots), (SQL.add_mfe_updates, updates)):
-        rows = [row_of(key[0], event, raw) for key, event in sorted(found.items())]
-        for start in range(0, len(rows), ROWS_AT_ONCE):
+        items = sorted(found.items())
+        for start in range(0, len(items), ROWS_AT_ONCE):
+            rows = [row_of(key[0], event, raw) for key, event in items[start : start + ROWS_AT_ONCE]]
             # Numbers, not text, so that a document reads back as it came and the rows fold to the stored state.
-            yield Insert(query, decimals_to_json(rows[start : start + ROWS_AT_ONCE], as_number))
+            yield Insert(query, decimals_to_json(rows, as_number))
 
 
 def list_events(cur: Cursor, stream: str, trade_id: str) -> list[Any]:

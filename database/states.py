@@ -95,12 +95,23 @@ def read_facts(document: dict[str, Any]) -> Facts:
 
 def save_facts(cur: Cursor, changed: Mapping[Key, Facts]) -> None:
     """Store facts and the state that derives from them, for rows that `lock_facts` has locked, and tell every process."""
+    save(cur, plan_saves(changed))
+
+
+def plan_saves(changed: Mapping[Key, Facts]) -> list[dict[str, str]]:
+    """What `save` stores of facts, some hundred signals in each: their rows, and the notice. Pure."""
     rows = [_row(facts, *key) for key, facts in changed.items()]
-    for start in range(0, len(rows), SAVE_AT_ONCE):
-        chunk = rows[start : start + SAVE_AT_ONCE]
-        payload = _notice((row["stream"], row["trade_id"]) for row in chunk)
-        # In one round trip, as above.
-        cur.execute(f"{SQL.save_states};\n{SQL.notify_signals}", {"rows": decimals_to_json(chunk), "payload": payload})
+    chunks = [rows[start : start + SAVE_AT_ONCE] for start in range(0, len(rows), SAVE_AT_ONCE)]
+    return [
+        {"rows": decimals_to_json(chunk), "payload": _notice((row["stream"], row["trade_id"]) for row in chunk)}
+        for chunk in chunks
+    ]
+
+
+def save(cur: Cursor, saves: Iterable[dict[str, str]]) -> None:
+    """Store what was planned."""
+    for each in saves:  # in one round trip, as above
+        cur.execute(f"{SQL.save_states};\n{SQL.notify_signals}", each)
 
 
 def notify(cur: Cursor, keys: Iterable[Key]) -> None:
