@@ -91,6 +91,8 @@ def _durability_problems(server: dict[str, Any]) -> list[str]:
 def _server_problems(server: dict[str, Any], schema: dict[str, Any]) -> list[str]:
     is_old = server["version_number"] < OLDEST_VERSION
     problems = [f"PostgreSQL {server['version']} is older than 14"] if is_old else []
+    if server["encoding"] != "UTF8":
+        problems.append(f"the encoding is {server['encoding']}, not UTF8: alerts with other letters are not understood")
     return problems + [
         f"index {row['name']} is invalid; REINDEX it" for row in schema["indexes"] if not row["indisvalid"]
     ]

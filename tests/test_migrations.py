@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg2
 import psycopg2.errors
 import pytest
 
@@ -111,6 +114,22 @@ def test_verify_lists_tables_with_types_and_finds_durability_switched_off(db: Da
         fsync = cur.fetchone()[0]  # type: ignore[index]
     assert report["tables"]["public.users"]["name"].startswith("text NOT NULL")
     assert any("fsync is off" in problem for problem in report["problems"]) == (fsync == "off")
+
+
+def test_verify_finds_an_encoding_that_cannot_hold_every_letter(empty_database_url: str) -> None:
+    parts = urlsplit(empty_database_url)
+    name = parts.path.removeprefix("/") + "_ascii"
+    with closing(psycopg2.connect(empty_database_url)) as connection, connection.cursor() as command:
+        connection.autocommit = True
+        command.execute(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'"
+        )
+        db = Database(parts._replace(path=f"/{name}").geturl())
+        with db.transaction() as cur:
+            problems = verify.inspect(cur)["problems_of"]["server"]
+        db.close()
+        command.execute(f"DROP DATABASE {name}")
+    assert ["encoding is SQL_ASCII" in problem for problem in problems] == [True]
 
 
 def test_verify_names_an_invalid_index(db: Database) -> None:

@@ -1,6 +1,7 @@
 -- name: server_facts
--- Version and the settings on which durability rests.
+-- Version, the letters that can be stored, and the settings on which durability rests.
 SELECT current_setting('server_version') AS version,
+       current_setting('server_encoding') AS encoding,
        current_setting('fsync') AS fsync,
        current_setting('full_page_writes') AS full_page_writes,
        current_setting('synchronous_commit') AS synchronous_commit,
