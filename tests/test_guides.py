@@ -58,6 +58,36 @@ def test_every_file_that_is_named_is_there(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def blocks(page: str) -> list[str]:
+    """What a guide has people type, block by block."""
+    return re.findall(
+        r"^```\n(.*?)^```", (DOCS / "how-to" / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+def test_every_block_of_the_plain_server_that_reads_the_checkout_goes_there_first() -> None:
+    """A later block is typed into another shell on another day; `sed` of what is not there would leave an empty unit."""
+    for block in blocks("plain-server.md"):
+        before, is_there, _ = block.partition("cd /opt/signalbook")
+        assert is_there or "deploy/" not in block
+        assert not re.search(r"(?<![\w/])(?:deploy/|\.env)", before)
+
+
+def test_the_plain_server_puts_its_name_and_place_where_the_files_have_them() -> None:
+    typed = "\n".join(blocks("plain-server.md"))
+    (replaced,) = re.findall(r"sed 's\|(.+?)\|NAME\|' deploy/nginx.conf", typed)
+    assert f"server_name {replaced};" in (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    assert replaced not in typed.replace(f"|{replaced}|", "")
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert [name for name in re.findall(r"s\|\^([A-Z_]+)=\.\*", typed) if f"\n{name}=" not in example] == []
+
+
+def test_the_plain_server_makes_a_database_that_takes_every_letter() -> None:
+    (made,) = re.findall(r"-- createdb .+", "\n".join(blocks("plain-server.md")))
+    assert "--encoding UTF8" in made
+    assert "--template template0" in made
+
+
 QUERY = re.compile(r"[`\"](SELECT [^`\"]+)[`\"]")
 
 
