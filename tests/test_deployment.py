@@ -61,7 +61,15 @@ def test_the_image_can_be_built_with_what_parquet_files_need() -> None:
     assert installed
     assert '[ -z "$WITH_PARQUET" ] ||' in installed[1]
     assert "--require-hashes" in installed[1]
-    assert compose()["services"]["app"]["build"] == {"context": ".", "args": {"WITH_PARQUET": "${WITH_PARQUET:-}"}}
+    assert compose()["services"]["app"]["build"]["args"]["WITH_PARQUET"] == "${WITH_PARQUET:-}"
+
+
+def test_compose_builds_with_every_argument_that_the_image_takes() -> None:
+    build = compose()["services"]["app"]["build"]
+    taken = re.findall(r"^ARG (\w+)", text("Dockerfile"), re.MULTILINE)
+    assert build == {"context": ".", "args": {name: f"${{{name}:-}}" for name in taken}}
+    guide = text("docs/how-to/docker.md")
+    assert [line for line in guide.splitlines() if "up -d --build" in line and "SOURCE_COMMIT" not in line] == []
 
 
 def test_the_image_runs_as_nobody_special_with_a_health_check_and_a_volume() -> None:

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 GUIDES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted(DOCS.rglob("*.md"))]
 OTHERS = {"POSTGRES_PASSWORD", "RAILWAY_RUN_UID", "TOKEN", "FILE", "REPOSITORY", "REVISION", "CREATEDB", "TIME", "PATH",
-          "NAME", "WITH_PARQUET", "DELIVERY_IDS", "TOKEN_ID", "TRADE_ID", "MAX_POSITION_SIZE", "TEST_DATABASE_URL"}  # fmt: skip
+          "NAME", "WITH_PARQUET", "SOURCE_COMMIT", "DELIVERY_IDS", "TOKEN_ID", "TRADE_ID", "MAX_POSITION_SIZE",
+          "TEST_DATABASE_URL"}  # fmt: skip
 FLASKS_OWN = {"flask routes", "flask shell", "flask run"}
 
 
