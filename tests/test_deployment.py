@@ -92,8 +92,24 @@ def test_the_image_sets_only_settings_that_exist(name: str) -> None:
     assert name in BY_NAME
 
 
-def test_compose_sets_only_settings_that_exist() -> None:
-    assert set(compose()["services"]["app"]["environment"]) <= set(BY_NAME)
+PLACED = {"HOST", "PORT", "DATA_DIR", "DATABASE_URL", "BACKUP_DIR", "LOG_FILE"}
+"""Settings that the image and compose.yaml decide."""
+NOT_FOR_COMPOSE = {
+    "DATABASE_DIRECT_URL",
+    "READ_DATABASE_URL",
+    "READ_MAX_STALE_SECONDS",
+    "ROLE",
+    "DEMO",
+    "TESTING",
+    "CRASH_AT",
+}
+
+
+def test_compose_hands_on_every_setting_of_its_env_file_that_it_does_not_place_itself() -> None:
+    environment = compose()["services"]["app"]["environment"]
+    handed_on = {name for name, value in environment.items() if value is None}
+    assert handed_on == set(BY_NAME) - PLACED - NOT_FOR_COMPOSE
+    assert set(environment) - handed_on <= PLACED
 
 
 def test_compose_waits_for_a_healthy_database_and_keeps_what_must_last() -> None:
