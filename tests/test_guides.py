@@ -14,6 +14,7 @@ from flask_openapi3 import OpenAPI
 from core.lifecycle import Kind
 from core.settings import BY_NAME
 from database.engine import Database
+from tests.support_guides import blocks
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -57,13 +58,6 @@ def test_every_setting_of_a_guide_exists(page: Path) -> None:
 def test_every_file_that_is_named_is_there(page: Path) -> None:
     named = re.findall(r"`((?:deploy|tests|docs)/[\w./-]+)`", page.read_text(encoding="utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []
-
-
-def blocks(page: str) -> list[str]:
-    """What a guide has people type, block by block."""
-    return re.findall(
-        r"^```\n(.*?)^```", (DOCS / "how-to" / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
 
 
 def test_every_block_of_the_plain_server_that_reads_the_checkout_goes_there_first() -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the project needs: `service` and `development` into .venv, `bench` (what is measured beside us) into
 # .venv/bench; `machine` makes sure of what the tests need of the machine (Chromium, systemd-analyze), `servers` of what the
-# long runs need besides (nginx, PgBouncer, Debian's PostgreSQL).
+# long runs need besides (nginx, PgBouncer, Debian's PostgreSQL, and what makes and boots a clean Debian).
 # Debian's packages are installed when this runs as root on Debian; otherwise it says exactly what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -71,6 +71,9 @@ servers)
     [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
     [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+    command -v debootstrap >/dev/null || missing+=(debootstrap)
+    command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
+    command -v slirp4netns >/dev/null || missing+=(slirp4netns)
     [ ${#missing[@]} = 0 ] || need_packages "${missing[@]}"
     ;;
 *)
