@@ -36,7 +36,8 @@ FACTS_VERSION: Final = 1
 
 # Weights of the order of a claim: source, then kind, a doubted value behind every other. Live and imported alerts are
 # the same bytes: were one to outweigh the other, the state would depend on which of a trade's alerts came by which way.
-_STANDING: Final = {Source.LIVE: 100, Source.IMPORT: 100, Source.RECONCILED: 300, Source.INFERRED: 400}
+_AS_SENT: Final = 100
+_STANDING: Final = {Source.LIVE: _AS_SENT, Source.IMPORT: _AS_SENT, Source.RECONCILED: 300, Source.INFERRED: 400}
 _DOUBT: Final = 1000
 _SENT: Final = "sent"
 _GROUP_OF: Final = {source: source.value for source in Source} | dict.fromkeys((Source.LIVE, Source.IMPORT), _SENT)
@@ -44,7 +45,7 @@ _GROUPS: Final = tuple(dict.fromkeys(_GROUP_OF.values()))
 _SIGNAL_FIRST: Final = tuple(Kind)
 _TRADE_FIRST: Final = (*_SIGNAL_FIRST[1:], Kind.SIGNAL_CREATED)
 _NOT_TRADING: Final = frozenset({Kind.SIGNAL_CREATED, Kind.CANCELLED})
-_MEASURES: Final = ("be_mfe_r", "no_be_mfe_r", "mae_r")
+_FURTHER: Final = {"be_mfe_r": max, "no_be_mfe_r": max, "mae_r": min}
 _ENDINGS: Final = (Kind.EXIT_SL, Kind.EXIT_TP)
 _LATTICES: Final = ("claims", "excursions", "spans", "warnings")
 _OF_SIGNAL: Final = ("direction", "symbol", "timeframe", "bias", "session_label", "signal_time", "market_state")
@@ -86,18 +87,20 @@ class Facts:
     def add(self, event: LifecycleEvent) -> None:
         """Take in one event; taking it in again, or in another order, makes no difference."""
         kind, base, stated = event.kind, _STANDING[event.source], _stated_values(event)
-        echo = self._echo if kind is Kind.MFE_UPDATE else None
+        is_update = kind is Kind.MFE_UPDATE
+        echo = self._echo if is_update else None
         # The common case by far: an update says again what an earlier one said, and so has no claim to make.
         if echo is None or event.received_at <= echo[0] or echo[1] != base or echo[2] != stated:
             self._add_stated(base, stated, event)
         if event.htf_alignment or event.telemetry:
             self._add_htf(base, event)
-        if base == _STANDING[Source.LIVE]:  # a repair was never received: it is made
+        if base == _AS_SENT:  # a repair was never received: it is made
             self._see("received", (event.received_at, _SIGNAL_FIRST.index(kind)))
-        self.warnings.update(event.warnings)
-        if kind not in _NOT_TRADING:
+        if event.warnings:
+            self.warnings.update(event.warnings)
+        if is_update or kind not in _NOT_TRADING:
             self._add_excursions(event)
-        if kind is not Kind.MFE_UPDATE:
+        if not is_update:
             self._claim(kind.value, base, _details(event), event)
 
     def _add_stated(self, base: int, stated: tuple[Any, ...], event: LifecycleEvent) -> None:
@@ -178,11 +181,8 @@ def _stretch(cells: dict[str, Cell], group: str, measure: str, slot: datetime, v
     if held is None or (group != _SENT and slot > held[0]):
         cells[measure] = (slot, value)
     elif group == _SENT or slot == held[0]:
-        cells[measure] = (slot if slot > held[0] else held[0], _further(measure, held[1], value))
-
-
-def _further(measure: str, one: Decimal, other: Decimal) -> Decimal:
-    return other if (other < one if measure == "mae_r" else other > one) else one
+        is_further = value < held[1] if measure == "mae_r" else value > held[1]
+        cells[measure] = (slot if slot > held[0] else held[0], value if is_further else held[1])
 
 
 def _details(event: LifecycleEvent) -> dict[str, Any]:
@@ -381,9 +381,9 @@ def _legs(facts: Facts) -> tuple[dict[str, Any], dict[str, str]]:
         for measure, (slot, value) in facts.excursions.get(group, {}).items():
             held = known.get(measure)
             if held is None or slot > held[0]:
-                known[measure] = (slot, _further(measure, held[1], value) if held else value)
+                known[measure] = (slot, _FURTHER[measure](held[1], value) if held else value)
                 healed[measure] = group
-    legs: dict[str, Any] = {name: known[name][1] if name in known else None for name in _MEASURES}
+    legs: dict[str, Any] = {name: known[name][1] if name in known else None for name in _FURTHER}
     legs["last_mfe_slot"] = max((at for name, (at, _) in known.items() if name != "mae_r"), default=None)
     return legs, {measure: group for measure, group in healed.items() if group != _SENT}
 
