@@ -63,14 +63,15 @@ def append_events(
     if locked is None:
         locked = states.lock_facts(cur, keys)
     held = {key: locked[key] for key in keys & locked.keys()}
+    inserts = plan_inserts(events, raw or {})
     if len(events) <= ROWS_AT_ONCE:
-        new = _add_rows(cur, events, raw or {})
+        new = {key for insert in inserts for key in _add_rows(cur, insert)}
         saves = _fold_in(held, events)
     else:
-        with ThreadPoolExecutor(1) as beside:  # PostgreSQL has enough to do meanwhile
-            adding = beside.submit(_add_rows, cur, events, raw or {})
+        with ThreadPoolExecutor(1) as beside:  # PostgreSQL has enough to do while we plan and fold
+            adding = [beside.submit(_add_rows, cur, insert) for insert in inserts]
             saves = _fold_in(held, events)
-            new = adding.result()
+        new = {key for added in adding for key in added.result()}
     states.save(cur, saves)
     outcomes = _outcomes(cur, events, new)
     if len(held) == len(keys):
@@ -90,12 +91,10 @@ def _fold_in(held: Mapping[states.Key, Facts], events: Iterable[LifecycleEvent])
     return states.plan_saves(held)
 
 
-def _add_rows(cur: Cursor, events: Iterable[LifecycleEvent], raw: dict[str, str]) -> set[tuple[str, int]]:
-    new: set[tuple[str, int]] = set()
-    for query, rows in plan_inserts(events, raw):
-        cur.execute(query, {"rows": rows})
-        new |= {(row.event_key, row.source_rank) for row in cur.fetchall() if row.is_new}
-    return new
+def _add_rows(cur: Cursor, insert: Insert) -> list[tuple[str, int]]:
+    """Write planned rows; the (event_key, source rank) that are new."""
+    cur.execute(insert.query, {"rows": insert.rows})
+    return [(row.event_key, row.source_rank) for row in cur.fetchall() if row.is_new]
 
 
 def plan_inserts(events: Iterable[LifecycleEvent], raw: dict[str, str]) -> Iterator[Insert]:
