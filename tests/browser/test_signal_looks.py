@@ -13,6 +13,8 @@ from tests.test_analytics import fill
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("operator")]
 LIST = "/automated-signals"
+GAP_OF_LEG = """({ firstElementChild: name, lastElementChild: value }) =>
+  Math.round(value.getBoundingClientRect().left - name.getBoundingClientRect().right)"""
 LOOKS = (
     "/automated-signals-calendar?month=2025-12",
     "/automated-signals-analytics?target=2",
@@ -65,6 +67,20 @@ def test_a_day_of_the_month_leads_to_its_signals_and_keys_turn_the_pages(screen:
     expect(page.locator("h1")).to_have_text("December 2025")
     page.get_by_title("The signals of 2025-12-12").click()
     expect(page.locator("[data-rows] tbody tr")).to_have_count(2)
+
+
+def test_a_week_is_read_like_its_days(screen: Screen, db: Database) -> None:
+    fill(db)
+    page = screen.log_in(to=LOOKS[0])
+    week = page.locator(".month .week", has_text="signals").first
+    row = week.locator("xpath=..")
+    expect(week.get_by_text("Week", exact=True)).to_be_hidden()  # the head of the column says it
+    counts = row.locator("td").get_by_text("signal", exact=False)
+    tops = {round(box["y"]) for box in (each.bounding_box() for each in counts.all()) if box}
+    assert len(tops) == 1
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    gaps = {cell.locator(".leg").first.evaluate(GAP_OF_LEG) for cell in (row.locator("td:has(a)").first, week)}
+    assert len(gaps) == 1
 
 
 def test_signals_are_ticked_by_key_deleted_with_a_reason_and_restored(screen: Screen, db: Database) -> None:
