@@ -15,6 +15,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("operator")]
 LIST = "/automated-signals"
 GAP_OF_LEG = """({ firstElementChild: name, lastElementChild: value }) =>
   Math.round(value.getBoundingClientRect().left - name.getBoundingClientRect().right)"""
+SPACE_BEFORE = """(element) => {
+  const text = document.createRange();
+  text.selectNode(element.previousSibling);
+  return element.getBoundingClientRect().left - text.getBoundingClientRect().right;
+}"""
 LOOKS = (
     "/automated-signals-calendar?month=2025-12",
     "/automated-signals-analytics?target=2",
@@ -95,6 +100,7 @@ def test_signals_are_ticked_by_key_deleted_with_a_reason_and_restored(screen: Sc
     page.keyboard.press("r")
     expect(page.locator('tr[data-id="main/T2"]')).to_contain_text("BE_TRIGGERED")
     expect(page.locator("[data-picked]")).to_have_text("2")
+    assert page.locator("[data-picked]").evaluate(SPACE_BEFORE) > 2
     page.locator("summary", has_text="Delete").click()
     page.get_by_label("Why").fill("fired twice")
     assert screen.violations() == []
