@@ -15,6 +15,7 @@ from tests.test_trade_picture import bar, store, trade
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("operator")]
 PAGE = "/automated-signals/T1"
 CHART = "**/api/automated-signals/trade/T1/chart*"
+TOP_LEFT = "(part) => { const { x, y } = part.getBoundingClientRect(); return [x, y]; }"
 READY = "[data-picture][data-is-ready]"
 
 
@@ -47,6 +48,19 @@ def test_what_is_said_below_the_charts_stands_there_before_they_do(screen: Scree
     screen.open(PAGE)
     assert [page.locator(note).inner_text() for note in notes] == drawn
     assert drawn[0].startswith("128 bars of 1m, MNQZ5. Levels: Stop 20490.00")
+
+
+def test_the_head_of_a_trade_stands_where_it_stays(screen: Screen, db: Database) -> None:
+    trade(db)
+    screen.page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page = screen.log_in(to=PAGE)
+    expect(page.get_by_role("button", name="Copy id")).to_be_visible()
+    parts = (".head-marks", ".columns")
+    shown = [page.locator(part).evaluate(TOP_LEFT) for part in parts]
+    page.route("**/*.js", lambda route: route.abort())
+    screen.open(PAGE)
+    expect(page.get_by_role("button", name="Copy id")).to_be_hidden()
+    assert [page.locator(part).evaluate(TOP_LEFT) for part in parts] == shown
 
 
 def test_without_bars_the_paths_stand_alone_and_grow_as_the_trade_does(screen: Screen, db: Database) -> None:
