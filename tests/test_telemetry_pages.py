@@ -49,6 +49,12 @@ def test_the_log_is_filtered_by_status_and_dialect(reader: FlaskClient, db: Data
     assert "No delivery fits this filter" in words(get(reader, f"{LOG}?dialect=stage"))
 
 
+def test_a_delivery_that_brought_nothing_new_says_why(reader: FlaskClient, db: Database) -> None:
+    _, other = deliver(db, ENTRY, {**ENTRY, "entry_price": 20501})
+    said = words(get(reader, f"{LOG}?delivery={other}"))
+    assert "A one-shot fact that was known already; the earlier one is believed." in said
+
+
 def test_paging_older_and_newer_meets_every_delivery_once(
     reader: FlaskClient, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
