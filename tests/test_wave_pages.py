@@ -13,7 +13,7 @@ from core.clock import ManualClock
 from core.errors import InvalidInputError
 from database import params, users, waves
 from database.engine import Database
-from tests.support_http import PASSWORD, password_hash
+from tests.support_http import PASSWORD, password_hash, words
 from tests.support_waves import FOUR, QUARTER, RECEIVED, RULES, WAVE, signal
 from waves.overrides import set_override, undo_override
 from waves.processor import give_up, process_due, receive
@@ -193,11 +193,11 @@ def test_the_page_of_a_wave_shows_its_signals(seen: FlaskClient, db: Database) -
 def test_the_feed_is_called_dead_when_it_says_nothing_any_more(seen: FlaskClient, db: Database, app: OpenAPI) -> None:
     settings = app.extensions["waves"].settings
     object.__setattr__(settings, "signal_ws_url", "ws://127.0.0.1:9")
-    for age, word in ((5, "Connected"), (60, "No sign of life")):
-        state = {"state": "connected", "detail": "", "since": RECEIVED, "last_heard_at": RECEIVED}
+    for age, word in ((5, "Connected · logged in · heard "), (60, "No sign of life")):
+        state = {"state": "connected", "detail": "logged in", "since": RECEIVED, "last_heard_at": RECEIVED}
         with db.transaction() as cur:
             waves.save_feed_state(cur, state, owner="a:1", now=NOW - timedelta(seconds=age))
-        assert word in seen.get("/params").get_data(as_text=True)
+        assert word in words(seen.get("/params"))
 
 
 def test_a_reason_is_asked_for_and_kept_to_one_line(db: Database) -> None:
