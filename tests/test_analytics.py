@@ -227,7 +227,7 @@ def test_the_page_shows_figures_with_their_sample_and_verdict(reader: FlaskClien
         "above zero",
         "no verdict below 30",
         "40 trades ended their BE leg at 0R",
-        "Share of 40 95 % interval +1R 40 100.0%",
+        "Share of 40 95% interval +1R 40 100.0%",
         "No-BE: best +1.00R at 2R (n 60",
         "Every fact came live",
     ):

@@ -150,8 +150,8 @@ def test_history_waves_and_signals_are_listed(seen: FlaskClient, db: Database) -
 def test_the_page_shows_what_counts_and_says_that_no_order_is_sent(seen: FlaskClient) -> None:
     override(seen)
     text = seen.get("/params?at=2025-10-27T14:55").get_data(as_text=True)
-    assert "2.50 %" in text
-    assert "5.00 %" in text
+    assert "2.50%" in text
+    assert "5.00%" in text
     assert "No order is sent." in text
     assert "Binance" in text
     assert "Changes by more than 10.0%" in text

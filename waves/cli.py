@@ -38,7 +38,7 @@ def evaluate_command(days: int, stream: str | None, variants: tuple[str, ...], a
 
 
 def _table(report: Report, names: dict[int, str]) -> str:
-    head = f"{'population':<13}{'exchange':<12}{'parameters':<34}{'trades':>7}{'mean R':>9}  {'95 % interval':<18}{'mean %':>8}"
+    head = f"{'population':<13}{'exchange':<12}{'parameters':<34}{'trades':>7}{'mean R':>9}  {'95% interval':<18}{'mean %':>8}"
     lines = [head]
     for line in report.lines:
         own = line.figures

@@ -48,13 +48,13 @@ class Line:
 
 
 def value_text(field: str, value: Decimal | float | None) -> str:
-    """A parameter as people read it: `6`, `4.00 %`, `65`."""
+    """A parameter as people read it: `6`, `4.00%`, `65`."""
     if value is None:
         return "—"
     number = Decimal(str(value)).normalize()
     if field in PERCENT_FIELDS:
         digits = max(2, -int(number.as_tuple().exponent))
-        return f"{number:.{digits}f} %"
+        return f"{number:.{digits}f}%"
     return f"{number:f}".replace("-", "\u2212")
 
 
@@ -142,7 +142,7 @@ def course_text(field: str, points: Sequence[tuple[datetime, Decimal]]) -> str:
 
 
 def change_text(row: Any) -> str:
-    """What a wave changed: `Stop loss 4.20 %`."""
+    """What a wave changed: `Stop loss 4.20%`."""
     applied = {name: row.applied.get(name) for name in row.changed_fields}
     return ", ".join(
         f"{LABELS.get(name, name)} {value_text(name, None if value is None else Decimal(str(value)))}"
@@ -151,7 +151,7 @@ def change_text(row: Any) -> str:
 
 
 def variant_text(text: str) -> str:
-    """A variant in words: `Stop loss 2.00 %`."""
+    """A variant in words: `Stop loss 2.00%`."""
     found = [part.partition("=") for part in text.split(",")]
     return ", ".join(f"{LABELS[name.strip()]} {value_text(name.strip(), Decimal(value))}" for name, _, value in found)
 
