@@ -9,7 +9,7 @@ const progress = document.querySelector("[data-progress]");
 const drop = document.querySelector("[data-drop]");
 const file = document.querySelector("[data-file]");
 
-keepLive(SECONDS, patchParts);
+const refresh = keepLive(SECONDS, patchParts);
 
 /** Send work to the service, with progress, all work buttons off meanwhile; the answer, or null when it was refused. */
 async function work(path, body, headers = {}) {
@@ -19,7 +19,10 @@ async function work(path, body, headers = {}) {
   try {
     const answer = await fetch(path, { method: "POST", body, headers: { "X-CSRFToken": formToken(), Accept: "application/json", ...headers } });
     const told = await answer.json();
-    if (answer.ok) return told;
+    if (answer.ok) {
+      refresh(); // a cycle that changes nothing is told by no stream
+      return told;
+    }
     say(told.detail ?? `answered ${answer.status}`, true);
   } catch {
     say("No answer from the service; nothing is lost by trying again.", true);

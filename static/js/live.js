@@ -75,7 +75,7 @@ export function keepCurrent(seconds, apply, address = () => location.href, safet
 }
 
 /** As `keepCurrent`, and as soon as the stream tells of a change, at most once a second. While it is live the page asks
-    all the same every `safety` milliseconds, for what the stream does not tell of. */
+    all the same every `safety` milliseconds, for what the stream does not tell of. Gives what asks at once. */
 export function keepLive(seconds, apply, { address, safety = SAFETY_MS } = {}) {
   const check = keepCurrent(seconds, apply, address, safety);
   let [timer, lastAt] = [null, 0];
@@ -88,6 +88,7 @@ export function keepLive(seconds, apply, { address, safety = SAFETY_MS } = {}) {
     way = state;
     if (!document.querySelector("[data-freshness].stale")) sayChecked();
   });
+  return check;
 }
 
 /** Give the forms of this page the token of a later one: the session may be another by now. */

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from flask_openapi3 import OpenAPI
+from playwright.sync_api import expect
 
 from core.clock import ManualClock
 from database.engine import Database
@@ -42,8 +43,7 @@ def test_a_cycle_by_hand_says_what_it_did_and_the_page_shows_it(
     assert rows(db, "SELECT * FROM sync_cycles") == []
     page.get_by_role("button", name="Reconcile now").click()
     assert "minutes healed" in said(screen, "^gaps ")
-    page.reload()
-    assert page.get_by_text("own bars").first.is_visible()
+    expect(page.get_by_text("own bars").first).to_be_visible()  # the page asks by itself
     assert screen.violations() == []
     assert not screen.scrolls_sideways()
 
