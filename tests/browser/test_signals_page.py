@@ -169,6 +169,14 @@ def test_the_filter_bar_and_the_columns_work_by_hand(screen: Screen) -> None:
     assert screen.violations() == []
 
 
+def test_the_pills_of_the_head_are_of_one_height(screen: Screen, operator: str, db: Database) -> None:
+    add(db, event("T1", Kind.ENTRY))
+    page = screen.log_in(to=LIST)
+    pills = page.locator(".head-facts .pill")
+    assert pills.count() > 1
+    assert len(set(pills.evaluate_all("(pills) => pills.map((pill) => pill.offsetHeight)"))) == 1
+
+
 @pytest.mark.usefixtures("lives")
 @pytest.mark.parametrize(("theme", "palette"), [("dark", "teal"), ("light", "blue")])
 def test_signals_are_for_everyone_on_every_screen(screen: Screen, theme: str, palette: str) -> None:
