@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -193,6 +194,14 @@ def test_a_long_run_of_updates_is_folded_and_can_be_unfolded(reader: FlaskClient
     assert "34 more updates" in words(get(reader, "/automated-signals/T1"))
     assert len(listed(get(reader, "/automated-signals/T1"))) == 8
     assert len(listed(get(reader, "/automated-signals/T1?events=all"))) == 41
+
+
+def test_repairs_of_one_moment_are_listed_by_their_bars(reader: FlaskClient, db: Database) -> None:
+    repaired: dict[str, Any] = {"source": Source.RECONCILED, "confidence": Decimal("0.8")}
+    add(db, event("T1", Kind.ENTRY))
+    add(db, *(replace(mfe("T1", 60, "0.5", "0.5"), slot=START + bar * MINUTE, **repaired) for bar in (5, 3, 4)))
+    bars = re.findall(r"MFE_UPDATE 2025-12-10 (\d\d:\d\d) EST 2025", words(get(reader, "/automated-signals/T1")))
+    assert bars == ["09:34", "09:35", "09:36"]
 
 
 def test_hostile_texts_are_shown_as_text(reader: FlaskClient, db: Database) -> None:

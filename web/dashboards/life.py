@@ -58,6 +58,11 @@ def values_of(event: Any) -> list[tuple[str, str, Any]]:
     return [(label, kind, value) for label, kind, value in told if value is not None]
 
 
+def in_order(events: Sequence[Any]) -> list[Any]:
+    """By receipt; a repair writes many rows at one moment, which are read by their bars."""
+    return sorted(events, key=lambda event: (event.received_at, bar_of(event)))
+
+
 def folded(events: Sequence[Any], *, is_whole: bool = False) -> Iterator[Any]:
     """The events in order, with the middle of a long run of MFE updates folded into a `Run`."""
     run: list[Any] = []

@@ -159,7 +159,7 @@ def signal_page(trade_id: str) -> ResponseReturnValue:
                 "automated_signal_choice.html", trade_id=trade_id, found=found, presenting=presenting
             )
         state = found[0]
-        happened = events.list_events(cur, state.stream, trade_id)
+        happened = life.in_order(events.list_events(cur, state.stream, trade_id))
         lines = list(life.folded(happened, is_whole=is_whole))
         rests_on = gather_evidence(cur, state, lines) | gather_outline(cur, state, happened)
         neighbours = states.get_neighbours(cur, state)
