@@ -100,6 +100,16 @@ def test_nothing_scrolls_sideways_on_a_phone(screen: Screen, operator: str, chec
         assert screen.violations() == [], path
 
 
+def test_what_a_check_says_is_read_whole_on_a_phone(
+    screen: Screen, operator: str, checks: dict[str, Callable[[], Check]]
+) -> None:
+    checks["disk"] = lambda: Check("warn", "less than a tenth of the disk of the data directory is free")
+    screen.page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page = screen.log_in(to="/status")
+    box = page.get_by_role("region", name="Checks")
+    assert box.evaluate("(box) => box.scrollWidth - box.clientWidth") == 0
+
+
 def test_the_theme_changes_at_once_and_is_kept_by_the_server(screen: Screen, operator: str) -> None:
     page = screen.log_in()
     dark = page.evaluate("() => getComputedStyle(document.body).color")
