@@ -169,6 +169,16 @@ def test_the_filter_bar_and_the_columns_work_by_hand(screen: Screen) -> None:
     assert screen.violations() == []
 
 
+def test_a_long_name_leaves_half_of_a_phone_to_the_other_columns(screen: Screen, operator: str, db: Database) -> None:
+    add(db, event("20251210_093000000_BULLISH", Kind.SIGNAL_CREATED))
+    screen.page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page = screen.log_in(to=LIST)
+    name, box = page.locator("tbody th"), page.locator("[data-rows]")
+    assert name.evaluate("(cell) => cell.offsetWidth") <= box.evaluate("(box) => box.clientWidth / 2")
+    assert name.evaluate("(cell) => cell.offsetHeight") < 50  # two lines
+    assert screen.violations() == []
+
+
 def test_the_pills_of_the_head_are_of_one_height(screen: Screen, operator: str, db: Database) -> None:
     add(db, event("T1", Kind.ENTRY))
     page = screen.log_in(to=LIST)

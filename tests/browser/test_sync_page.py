@@ -70,3 +70,16 @@ def test_the_page_fits_a_phone_and_its_empty_parts_say_what_will_be_there(screen
     assert page.get_by_text("Nothing is missing").is_visible()
     assert screen.violations() == []
     assert not screen.scrolls_sideways()
+    for name in ("Action", "Signal", "Stream"):  # a field stands beside its name
+        field = page.get_by_label(name, exact=True)
+        assert field.evaluate("(field) => field.parentElement.offsetHeight - field.offsetHeight") == 0, name
+
+
+def test_gaps_are_counted_in_sight_on_a_phone(screen: Screen, operator: str, torn: World) -> None:
+    screen.page.set_viewport_size(PHONE)
+    page = screen.log_in(operator, to="/hybrid-sync")
+    page.locator("[data-run]").first.click()
+    said(screen, "gaps")
+    names = page.locator('[data-part="gaps"] tbody th')
+    expect(names.first).to_be_visible()
+    assert max(names.evaluate_all("(cells) => cells.map((cell) => cell.offsetWidth)")) < PHONE["width"] / 2
