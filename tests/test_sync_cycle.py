@@ -102,6 +102,7 @@ def test_every_hidden_exit_and_trigger_is_found_or_marked_ambiguous(db: Database
         truth = (trade.be_time, trade.exit_be_time, trade.exit_sl_time)
         if "bars_ambiguous" not in found.flags:
             assert (found.be_triggered_at, found.be_exit_at, found.exit_at) == truth, trade_id
+        assert found.exit_kind != "EXIT_SL" or found.mae_r <= -1, trade_id  # at the stop the whole risk was lost
     assert hidden > 10
 
 

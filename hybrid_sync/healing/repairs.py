@@ -197,6 +197,7 @@ def _happening(state: Any, kind: Kind, minute: int, found: Walk, basis: Basis) -
         event_time=instant_of(minute),
         exit_price={Kind.EXIT_BE: state.entry_price, Kind.EXIT_SL: state.stop_loss}.get(kind),
         reason={Kind.EXIT_BE: "BREAK_EVEN", Kind.EXIT_SL: "STOP_LOSS"}.get(kind),
+        mae_r=Decimal(-1) if kind is Kind.EXIT_SL else None,  # at the stop the trade stood at the whole risk
         warnings=(AMBIGUOUS,) if doubts else (),
     )
     is_exit = kind is not Kind.BE_TRIGGERED
