@@ -8,11 +8,13 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 from automated_signals_state import Facts, derive, join, state_hash
@@ -181,13 +183,22 @@ def _executor(processes: int) -> Executor:
     # Spawned, not forked: this process may have threads, and a connection that no other may use.
     executor = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_begin)
     for _ in range(processes):
-        executor.submit(_begin)
+        executor.submit(os.getpid)  # each task has a process started
     return executor
 
 
 def _begin() -> None:
-    """What a process of a rebuild is told first; that it stands in this module has it imported."""
+    """What a process of a rebuild does first; that it stands in this module has it imported."""
     gc.disable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses Ctrl-C is answered by the rebuild, not by each process
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A rebuild that is killed tells nobody: its processes would wait for more for ever."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _understand(told: Sequence[tuple[Record, bool]], *, is_dry_run: bool) -> _Chunk:
