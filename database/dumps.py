@@ -34,8 +34,6 @@ def dump(db: Database, path: Path, *, on_snapshot: Callable[[], None] = lambda: 
     with closing(db.direct("backup", statement_timeout_ms=NO_LIMIT_MS)) as connection:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with connection.cursor() as cur:
-            # The session may idle in its transaction for as long as pg_dump takes.
-            cur.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             cur.execute(SQL.export_snapshot)
             snapshot = cur.fetchone().snapshot
             on_snapshot()

@@ -111,7 +111,8 @@ class Database:
     def transaction(self, *, statement_timeout_ms: int | None = None) -> Iterator[Cursor]:
         """A cursor in one transaction of a pooled connection: commit at the end, roll back on any error.
 
-        Statements may take as long as `limit_statements` has said last, where the caller says nothing.
+        Statements may take as long as `limit_statements` has said last, where the caller says nothing; 0 is as long as it
+        takes, for what the caller does between them too.
 
         Raises DatabaseUnavailableError when no connection can be had or it is lost on the way.
         """
@@ -237,7 +238,10 @@ def set_session(
     statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
     lock_timeout_ms: int = LOCK_TIMEOUT_MS,
 ) -> None:
-    """UTC and the time limits, for the session or (through a transaction pooler) for this transaction only."""
+    """UTC and the time limits, for the session or (through a transaction pooler) for this transaction only.
+
+    Who may take as long as it takes (0) may also think that long between two statements.
+    """
     cur.execute(
         "SELECT set_config('TimeZone', 'UTC', %(local)s), set_config('statement_timeout', %(statement)s, %(local)s),"
         " set_config('lock_timeout', %(lock)s, %(local)s),"
@@ -246,6 +250,6 @@ def set_session(
             "local": is_local,
             "statement": str(statement_timeout_ms),
             "lock": str(lock_timeout_ms),
-            "idle": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
+            "idle": str(IDLE_IN_TRANSACTION_TIMEOUT_MS if statement_timeout_ms else 0),
         },
     )

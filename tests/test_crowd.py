@@ -37,7 +37,6 @@ room_for_descriptors = test_admission._room_for_descriptors
 def hanging_queries(db: Database) -> Iterator[None]:
     """Whoever asks for the slow page waits for a lock, until the database gives the statement up."""
     with db.transaction(statement_timeout_ms=0) as cur:
-        cur.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         cur.execute("LOCK TABLE heal_calibrations IN ACCESS EXCLUSIVE MODE")
         yield
 

@@ -7,14 +7,16 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from automated_signals_state import state_hash
 from core.ids import uuid7
-from database import deliveries, rebuilt
+from database import deliveries, engine, rebuilt
 from database.engine import Database
 from simulator.alert_stream import Faults, generate
 from telemetry.history import rebuild as history
@@ -89,6 +91,18 @@ def test_an_adopted_table_with_ids_and_documents_of_other_kinds_is_rebuilt(empty
         before = rows(db)
         assert rebuild(db).is_unchanged
         assert rows(db) == before
+
+
+def test_a_rebuild_may_think_longer_than_others_between_two_statements(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def long_hash(found: Any) -> str:
+        time.sleep(0.3)
+        return state_hash(found)
+
+    monkeypatch.setattr(engine, "IDLE_IN_TRANSACTION_TIMEOUT_MS", 100)
+    monkeypatch.setattr(history, "state_hash", long_hash)
+    assert rebuild(filled).is_unchanged
 
 
 def test_events_that_are_written_nowhere_use_up_no_ids(filled: Database) -> None:
