@@ -11,7 +11,11 @@ SQL = queries("retention")
 
 
 def let_bodies_go(cur: Cursor, before: datetime, limit: int) -> int:
-    """Forget at most `limit` raw bodies received before an instant; how many. What was not understood keeps its bytes."""
+    """Forget at most `limit` raw bodies received before an instant; how many. What was not understood keeps its bytes.
+
+    Waits for a rebuild as every writer does, so it may raise LockNotAvailable.
+    """
+    cur.execute(SQL.keep_rebuild_out)
     cur.execute(SQL.let_bodies_go, {"before": before, "limit": limit})
     return len(cur.fetchall())
 

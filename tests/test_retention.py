@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg2.errors import LockNotAvailable
 
 from core.errors import MisconfiguredError
 from core.records import Timeframe
 from core.settings import Settings, load_settings
-from database import alarms, bars
+from database import alarms, bars, events
 from database.bars import Contract
 from database.engine import Database
+from database.retention import let_bodies_go
 from operations import retention
 from telemetry.history.rebuild import rebuild
 from tests.support_deliveries import deliver
@@ -60,6 +62,18 @@ def test_bodies_go_after_their_time_and_the_states_can_still_be_rebuilt(db: Data
     assert rebuild(db, is_dry_run=True).is_unchanged
     assert rebuild(db).is_unchanged
     assert retention.job(replace(settings, keep_delivery_bodies_days=365)).run(db, NOW).counts["bodies"] == 0
+
+
+def test_no_body_goes_while_a_rebuild_reads_them(db: Database) -> None:
+    """It would take the body of an event that it has not kept, and the signal would lose what it said."""
+    deliver(db, entry("20241101_081700000_BEARISH"), received_at=NOW - 400 * DAY)
+    with db.transaction() as reading:
+        events.lock_for_rebuild(reading)
+        with db.transaction() as cur:
+            cur.execute("SET LOCAL lock_timeout = '50ms'")
+            with pytest.raises(LockNotAvailable):
+                let_bodies_go(cur, NOW, 10)
+    assert bodies(db) == [True]
 
 
 def test_what_only_a_repeat_said_outlives_its_bytes(db: Database, settings: Settings) -> None:

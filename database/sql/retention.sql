@@ -1,3 +1,7 @@
+-- name: keep_rebuild_out
+-- A rebuild reads the bodies in many statements: none may go between two of them.
+LOCK TABLE automated_signals IN ROW EXCLUSIVE MODE;
+
 -- name: let_bodies_go
 -- Forget the raw bytes of so many old deliveries; what was understood of them and their keys stay for ever.
 UPDATE telemetry_automated_signals_log SET raw_body = NULL, raw_payload = NULL
