@@ -68,6 +68,30 @@ def test_a_second_update_of_a_minute_is_merged(db: Database) -> None:
     assert (row.no_be_mfe, row.mae_global_r, row.current_price) == (Decimal("0.5"), Decimal("-0.3"), Decimal(11))
 
 
+def test_what_else_a_minute_says_is_the_word_of_its_latest_receipt_whatever_came_first(db: Database) -> None:
+    """One transaction, two, or two the other way round: a rebuild may read them in any of these ways."""
+    early, late = (
+        event(
+            Kind.MFE_UPDATE,
+            minute,
+            no_be_mfe_r=Decimal(1),
+            symbol=symbol,
+            telemetry={"symbol": symbol},
+            event_id=symbol,
+        )
+        for minute, symbol in ((1, "A"), (1.2, "B"))
+    )
+    told = []
+    for groups in ([[early, late]], [[early], [late]], [[late], [early]]):
+        for group in groups:
+            append(db, group)
+        with db.transaction() as cur:
+            cur.execute("DELETE FROM automated_signals AS row RETURNING to_jsonb(row) - 'id' AS row")
+            told += [row.row for row in cur.fetchall()]
+    assert told[0]["symbol"] == "B"
+    assert told == [told[0]] * 3
+
+
 def test_the_least_receipt_of_a_one_shot_stays_whatever_came_first(db: Database) -> None:
     late = event(Kind.BE_TRIGGERED, 9, be_mfe_r=Decimal(2))
     early = event(Kind.BE_TRIGGERED, 3, be_mfe_r=Decimal(1))

@@ -34,7 +34,7 @@ WHERE (excluded.received_at, excluded.payload_checksum) < (held.received_at, hel
 RETURNING event_key, source_rank, xmax = 0 AS is_new;
 
 -- name: add_mfe_updates
--- MFE updates, a row a minute and source rank: extremes merge, the price of the latest receipt stays.
+-- MFE updates, a row a minute and source rank: extremes merge, and whatever else the latest receipt says stays.
 INSERT INTO automated_signals AS held
     (stream, trade_id, event_type, event_key, slot, direction, symbol, timeframe, bias, session_label, event_time, received_at,
      entry_price, stop_loss, current_price, risk_distance, mfe, be_mfe, no_be_mfe, mae_global_r, telemetry, raw_payload,
@@ -53,11 +53,16 @@ ON CONFLICT (event_key, source_rank) WHERE revoked_at IS NULL DO UPDATE SET
     current_price = CASE WHEN (excluded.received_at, excluded.payload_checksum) > (held.received_at, held.payload_checksum)
                          THEN coalesce(excluded.current_price, held.current_price)
                          ELSE coalesce(held.current_price, excluded.current_price) END,
-    receipt_id = CASE WHEN (excluded.received_at, excluded.payload_checksum) > (held.received_at, held.payload_checksum)
-                      THEN excluded.receipt_id ELSE held.receipt_id END,
-    payload_checksum = CASE WHEN (excluded.received_at, excluded.payload_checksum) > (held.received_at, held.payload_checksum)
-                            THEN excluded.payload_checksum ELSE held.payload_checksum END,
-    received_at = greatest(held.received_at, excluded.received_at)
+    (direction, symbol, timeframe, bias, session_label, event_time, received_at, entry_price, stop_loss, risk_distance,
+     telemetry, raw_payload, warnings, confidence_score, reconciliation_timestamp, reconciliation_reason, payload_checksum,
+     sequence_number, event_id, receipt_id) =
+    (SELECT (later).direction, (later).symbol, (later).timeframe, (later).bias, (later).session_label, (later).event_time,
+            (later).received_at, (later).entry_price, (later).stop_loss, (later).risk_distance, (later).telemetry,
+            (later).raw_payload, (later).warnings, (later).confidence_score, (later).reconciliation_timestamp,
+            (later).reconciliation_reason, (later).payload_checksum, (later).sequence_number, (later).event_id,
+            (later).receipt_id
+     FROM (SELECT CASE WHEN (excluded.received_at, excluded.payload_checksum) > (held.received_at, held.payload_checksum)
+                       THEN excluded ELSE held END AS later) AS chosen)
 RETURNING event_key, source_rank, xmax = 0 AS is_new;
 
 -- name: list_events
