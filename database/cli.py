@@ -7,14 +7,13 @@ import sys
 
 import click
 from flask import current_app
-from flask.cli import AppGroup
 from sqlalchemy.engine import make_url
 
 from database import bars, migrate, verify
-from database.command_line import json_option, say
+from database.command_line import Commands, json_option, say
 from database.engine import Database
 
-db_commands = AppGroup("db", help="Migrate and verify the database.")
+db_commands = Commands("db", help="Migrate and verify the database.")
 
 
 def database() -> Database:

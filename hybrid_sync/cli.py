@@ -8,14 +8,15 @@ from typing import Any
 
 import click
 from flask import current_app
-from flask.cli import with_appcontext
 
-from database.command_line import json_option, plain_errors
+from database.command_line import Commands, json_option
 from hybrid_sync import presenting
 from hybrid_sync.cycle import TIERS, run_cycle
 from hybrid_sync.healing.calibration import calibrate
 from hybrid_sync.parts import Sync
 from hybrid_sync.revoking import revoke
+
+sync_commands = Commands("sync", help="Find gaps, fill them, and say how well that goes.")
 
 ACTOR = "command line"
 EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}
@@ -28,12 +29,11 @@ def parts() -> Sync:
     return Sync(services.settings, services.db, services.clock)
 
 
-@click.command("run")
+@sync_commands.command("run")
 @click.option("--tier", "tiers", type=click.IntRange(0, 4), multiple=True, help="Only this tier; may be given again.")
 @click.option("--dry-run", is_flag=True, help="Tell what would be done, and take it back.")
 @click.option("--all", "is_all", is_flag=True, help="Look at every signal, however old.")
 @json_option
-@with_appcontext
 def run_command(tiers: tuple[int, ...], dry_run: bool, is_all: bool, as_json: bool) -> None:
     """Find gaps and fill them from evidence, now; safe to repeat."""
     own = parts()
@@ -55,10 +55,9 @@ def run_command(tiers: tuple[int, ...], dry_run: bool, is_all: bool, as_json: bo
         click.echo("Dry run: nothing was written.")
 
 
-@click.command("status")
+@sync_commands.command("status")
 @stream_option
 @json_option
-@with_appcontext
 def status_command(stream: str | None, as_json: bool) -> None:
     """The gap report; exit code 0 when all is well, 1 for a warning, 2 when critical."""
     own = parts()
@@ -93,10 +92,9 @@ def _say_status(found: dict[str, Any]) -> None:
     click.echo(f"Last cycle:    {cycle['started_at'][:19] if cycle else 'none yet'}")
 
 
-@click.command("check-created")
+@sync_commands.command("check-created")
 @stream_option
 @json_option
-@with_appcontext
 def check_created_command(stream: str | None, as_json: bool) -> None:
     """How many SIGNAL_CREATED events there are, what they bring, and what lacks them."""
     with parts().db.transaction() as cur:
@@ -110,9 +108,8 @@ def check_created_command(stream: str | None, as_json: bool) -> None:
         click.echo("No SIGNAL_CREATED event has ever come: let the script send them, or import its alert log.")
 
 
-@click.command("calibrate")
+@sync_commands.command("calibrate")
 @json_option
-@with_appcontext
 def calibrate_command(as_json: bool) -> None:
     """Hide known values, heal them, and store how well that works; runs every night by itself."""
     own = parts()
@@ -120,21 +117,16 @@ def calibrate_command(as_json: bool) -> None:
     click.echo(json.dumps(counts) if as_json else f"{counts['values']} values of {counts['trades']} trades measured.")
 
 
-@click.command("revoke")
+@sync_commands.command("revoke")
 @click.argument("trade_id")
 @click.option("--stream", default="main", show_default=True, help="The stream of the signal.")
 @click.option("--id", "ids", type=click.IntRange(1), multiple=True, help="Only this repair; may be given again.")
 @json_option
-@with_appcontext
 def revoke_command(trade_id: str, stream: str, ids: tuple[int, ...], as_json: bool) -> None:
     """Take the repairs of TRADE_ID back; they are not made again."""
     own = parts()
-    with plain_errors():
-        count = revoke(own.db, stream, trade_id, now=own.clock.now(), actor=ACTOR, ids=list(ids) or None)
+    count = revoke(own.db, stream, trade_id, now=own.clock.now(), actor=ACTOR, ids=list(ids) or None)
     click.echo(json.dumps({"revoked": count}) if as_json else f"{count} repairs of {trade_id} are revoked.")
-
-
-COMMANDS = (run_command, status_command, check_created_command, calibrate_command, revoke_command)
 
 
 def _or_dash(score: int | None) -> str:

@@ -10,20 +10,19 @@ from typing import Any, cast
 
 import click
 from flask import current_app
-from flask.cli import AppGroup
 
 from core.records import Bar, Timeframe, buckets_between, values_of
 from core.trading_calendar import cme_equity_calendar
 from database import bars
 from database.bars import Contract
-from database.command_line import json_option, plain_errors
+from database.command_line import Commands, json_option
 from ingestion.bars.files import parse_bars
 from ingestion.bars.roll_up import roll_up
 from ingestion.gateway.history import fill_series, follow
 from ingestion.parts import MarketData
 
 AT_ONCE = 5_000
-bars_commands = AppGroup("bars", help="Import, fill and check bars.")
+bars_commands = Commands("bars", help="Import, fill and check bars.")
 COMMANDS: tuple[click.Group, ...] = (bars_commands,)
 
 
@@ -37,7 +36,7 @@ def parts() -> MarketData:
 @json_option
 def import_command(file: Path, as_json: bool) -> None:
     """Store the bars of a CSV FILE; what is better known stays. All of it or, if a row is wrong, nothing."""
-    with plain_errors(), file.open(newline="", encoding="utf-8") as lines:
+    with file.open(newline="", encoding="utf-8") as lines:
         found = list(parse_bars(lines))
         changed = 0
         with _progress(found, "bars", as_json) as progress, parts().db.transaction(statement_timeout_ms=0) as cur:
@@ -54,28 +53,21 @@ def import_command(file: Path, as_json: bool) -> None:
 @json_option
 def fill_command(names: tuple[str, ...], frames: tuple[str, ...], days: int | None, as_json: bool) -> None:
     """Get what is missing from the gateway's history. May be stopped and repeated; it goes on where it was."""
-    with plain_errors():
-        settings, client = parts().settings, parts().client()
-        wanted = {
-            name: settings.contracts.get(name, settings.market_timeframes) for name in names
-        } or settings.contracts
-        contracts = zip(follow(parts().db, client, list(wanted)), wanted.values(), strict=True)
-        chosen = [
-            (contract, frame)
-            for contract, own in contracts
-            for frame in (map(Timeframe.parse, frames) if frames else own)
-        ]
-        rows: list[dict[str, Any]] = []
-        with _progress(chosen, "series", as_json) as progress:
-            for contract, frame in chosen:
-                depth = timedelta(days=days) if days else None
-                now = parts().clock.now()
-                filled = fill_series(parts().db, client, contract.contract_id, frame, now, depth=depth)
-                rows.append(
-                    {"series": f"{contract.contract_id} {frame}", "bars": filled.bars, "changed": filled.changed}
-                )
-                progress.update(1)
-        client.close()
+    settings, client = parts().settings, parts().client()
+    wanted = {name: settings.contracts.get(name, settings.market_timeframes) for name in names} or settings.contracts
+    contracts = zip(follow(parts().db, client, list(wanted)), wanted.values(), strict=True)
+    chosen = [
+        (contract, frame) for contract, own in contracts for frame in (map(Timeframe.parse, frames) if frames else own)
+    ]
+    rows: list[dict[str, Any]] = []
+    with _progress(chosen, "series", as_json) as progress:
+        for contract, frame in chosen:
+            depth = timedelta(days=days) if days else None
+            now = parts().clock.now()
+            filled = fill_series(parts().db, client, contract.contract_id, frame, now, depth=depth)
+            rows.append({"series": f"{contract.contract_id} {frame}", "bars": filled.bars, "changed": filled.changed})
+            progress.update(1)
+    client.close()
     _say({"filled": rows}, as_json)
 
 
@@ -86,14 +78,13 @@ def fill_command(names: tuple[str, ...], frames: tuple[str, ...], days: int | No
 def check_command(days: int, ask_gateway: bool, as_json: bool) -> None:
     """Compare stored bars with the roll-up of the smallest timeframe and with the gateway; exit code 1 when they differ."""
     found: list[dict[str, Any]] = []
-    with plain_errors():
-        with parts().db.transaction() as cur:
-            contracts = bars.list_contracts(cur)
-            series = bars.list_series(cur)
-        for contract in contracts:
-            held = {Timeframe(row.timeframe_unit, row.timeframe_value) for row in series
-                    if row.contract_id == contract.contract_id}  # fmt: skip
-            found += _check_contract(contract, sorted(held), days, ask_gateway)
+    with parts().db.transaction() as cur:
+        contracts = bars.list_contracts(cur)
+        series = bars.list_series(cur)
+    for contract in contracts:
+        held = {Timeframe(row.timeframe_unit, row.timeframe_value) for row in series
+                if row.contract_id == contract.contract_id}  # fmt: skip
+        found += _check_contract(contract, sorted(held), days, ask_gateway)
     _say({"differences": found, "count": len(found)}, as_json)
     sys.exit(1 if found else 0)
 

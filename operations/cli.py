@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask.cli import AppGroup
 
 from database import alarms
-from database.command_line import json_option, plain_errors
+from database.command_line import Commands, json_option
 from operations.backup import backup
 from operations.backup.backup import Outcome
 from operations.routes import TEST_BODY, TEST_TITLE, parts
 
-alarm_commands = AppGroup("alarm", help="What is wrong, and whether anybody hears of it.")
+alarm_commands = Commands("alarm", help="What is wrong, and whether anybody hears of it.")
 
 
 @alarm_commands.command("list")
@@ -50,7 +49,7 @@ def test_alarms(as_json: bool) -> None:
     sys.exit(0 if found and all(ok for _, ok in found) and beat is not False else 1)
 
 
-backup_commands = AppGroup("backup", help="Make, prove and restore backups.")
+backup_commands = Commands("backup", help="Make, prove and restore backups.")
 folder_option = click.option(
     "--folder", type=click.Path(file_okay=False, path_type=Path), help="Default: BACKUP_DIR, else DATA_DIR/backups."
 )
@@ -62,8 +61,7 @@ file_type = click.Path(exists=True, dir_okay=False, path_type=Path)
 @json_option
 def create_backup(folder: Path | None, as_json: bool) -> None:
     """Write one backup: the whole database as of one instant, and the journal. The service may run."""
-    with plain_errors():
-        made = backup.create(parts().db, parts().settings.data_dir, _folder(folder), parts().clock.now())
+    made = backup.create(parts().db, parts().settings.data_dir, _folder(folder), parts().clock.now())
     _say(made, as_json)
 
 
@@ -73,8 +71,7 @@ def create_backup(folder: Path | None, as_json: bool) -> None:
 @json_option
 def verify_backup(file: Path | None, folder: Path | None, as_json: bool) -> None:
     """Restore FILE (default: the newest) into a scratch database and compare; exit code 1 when anything differs."""
-    with plain_errors():
-        found = backup.verify(parts().db, file or backup.newest(_folder(folder)), parts().clock.now())
+    found = backup.verify(parts().db, file or backup.newest(_folder(folder)), parts().clock.now())
     _say(found, as_json)
     sys.exit(1 if found.differences else 0)
 
@@ -84,8 +81,7 @@ def verify_backup(file: Path | None, folder: Path | None, as_json: bool) -> None
 @json_option
 def restore_backup(file: Path, as_json: bool) -> None:
     """Fill the empty database of the settings from FILE, and put its journal where the next start drains it."""
-    with plain_errors():
-        found = backup.restore(parts().db, parts().settings.data_dir, file)
+    found = backup.restore(parts().db, parts().settings.data_dir, file)
     _say(found, as_json)
     sys.exit(1 if found.differences else 0)
 
@@ -95,8 +91,7 @@ def restore_backup(file: Path, as_json: bool) -> None:
 @json_option
 def list_backups(folder: Path | None, as_json: bool) -> None:
     """The backups of the folder, oldest first."""
-    with plain_errors():
-        rows = [{"file": str(path), "bytes": path.stat().st_size} for path in backup.list_backups(_folder(folder))]
+    rows = [{"file": str(path), "bytes": path.stat().st_size} for path in backup.list_backups(_folder(folder))]
     if as_json:
         click.echo(json.dumps({"backups": rows}))
         return

@@ -11,10 +11,9 @@ from typing import Any, cast
 
 import click
 from flask import current_app
-from flask.cli import AppGroup
 
 from database import api_tokens, operator_actions, tokens
-from database.command_line import json_option, plain_errors, say
+from database.command_line import Commands, json_option, say
 from database.engine import Cursor
 from database.users import ROLES
 from telemetry.backfill import DEFAULT_LIMIT, backfill_telemetry_from_automated_signals
@@ -24,11 +23,11 @@ from telemetry.history.rebuild import rebuild, replay_quarantined
 from telemetry.kit.cli import pine_commands
 from telemetry.parts import Telemetry
 
-token_commands = AppGroup("token", help="Tokens of the webhook and of the API: create, rotate, revoke, list.")
-alerts_commands = AppGroup("alerts", help="Import TradingView's alert logs.")
-signals_commands = AppGroup("signals", help="Derive signals anew from their deliveries.")
-deliveries_commands = AppGroup("deliveries", help="Look after what was not understood.")
-backfill_commands = AppGroup("backfill", help="Fill in what can be made from what is there.")
+token_commands = Commands("token", help="Tokens of the webhook and of the API: create, rotate, revoke, list.")
+alerts_commands = Commands("alerts", help="Import TradingView's alert logs.")
+signals_commands = Commands("signals", help="Derive signals anew from their deliveries.")
+deliveries_commands = Commands("deliveries", help="Look after what was not understood.")
+backfill_commands = Commands("backfill", help="Fill in what can be made from what is there.")
 COMMANDS: tuple[click.Group, ...] = (
     token_commands,
     alerts_commands,
@@ -58,7 +57,7 @@ def create(stream: str | None, role: str | None, name: str | None, as_json: bool
     if role is not None and stream is not None:
         raise click.UsageError("--stream makes a webhook token, --role an API token: give one of them")
     token = tokens.new_token()
-    with plain_errors(), parts().db.transaction() as cur:
+    with parts().db.transaction() as cur:
         if role is not None:
             given = {"role": role, "name": name or role}
             token_id = api_tokens.add_token(cur, token=token, **given, created_by="command line")
@@ -78,7 +77,7 @@ def create(stream: str | None, role: str | None, name: str | None, as_json: bool
 def rotate(stream: str, overlap_hours: float, as_json: bool) -> None:
     """Make a new token and let the stream's older ones end after the overlap."""
     end = parts().clock.now() + timedelta(hours=overlap_hours)
-    with plain_errors(), parts().db.transaction() as cur:
+    with parts().db.transaction() as cur:
         token = tokens.rotate_token(cur, stream=stream, created_by="command line", old_expires_at=end)
         _note(cur, "rotate", stream=stream, overlap_hours=overlap_hours)
     _say_token(stream, token, as_json)
@@ -90,7 +89,7 @@ def rotate(stream: str, overlap_hours: float, as_json: bool) -> None:
 def revoke(token_id: int, kind: str) -> None:
     """End the token of this kind with this id (see `flask token list`) at once."""
     revoke_it = api_tokens.revoke_token if kind == "api" else tokens.revoke_token
-    with plain_errors(), parts().db.transaction() as cur:
+    with parts().db.transaction() as cur:
         revoke_it(cur, token_id=token_id, now=parts().clock.now())
         _note(cur, "revoke", kind=kind, id=token_id)
     click.echo(f"Token {token_id} is revoked.")
@@ -123,8 +122,7 @@ def list_tokens(as_json: bool) -> None:
 @json_option
 def import_files(files: tuple[Path, ...], stream: str, as_json: bool) -> None:
     """Add what is missing from TradingView's alert-log CSV FILES; safe to run twice, files may overlap."""
-    with plain_errors():
-        logs = [parse_alert_log(path.read_bytes()) for path in files]
+    logs = [parse_alert_log(path.read_bytes()) for path in files]
     with click.progressbar(length=sum(map(len, logs)), label="Importing", hidden=as_json) as bar:
         report = import_logs(parts().db, logs, stream=stream, is_token=parts().door.is_known, on_progress=bar.update)
     capped = [path.name for path, log in zip(files, logs, strict=True) if is_capped(log)]

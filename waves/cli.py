@@ -9,31 +9,30 @@ from typing import cast
 
 import click
 from flask import current_app
-from flask.cli import with_appcontext
 
-from database.command_line import json_option, plain_errors
+from database.command_line import Commands, json_option
 from waves.evaluation.evaluate import USUAL_VARIANTS, Report, evaluate
 from waves.parts import Waves
 
+wave_commands = Commands("waves", help="Judge the parameters of the waves.")
 
-@click.command("evaluate")
+
+@wave_commands.command("evaluate")
 @click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="How far to look back.")
 @click.option("--stream", default=None, help="The stream of the trades; the service's own without it.")
 @click.option("--set", "variants", multiple=True, metavar="NAME=VALUE,...", help="A variant; may be given again.")
 @json_option
-@with_appcontext
 def evaluate_command(days: int, stream: str | None, variants: tuple[str, ...], as_json: bool) -> None:
     """Replay stored trades and wave signals under the parameters that held, and under variants of them."""
     found = cast(Waves, current_app.extensions["waves"])
     until = found.clock.now()
-    with plain_errors():
-        report = evaluate(
-            found.db,
-            stream=stream or found.settings.stream,
-            since=until - timedelta(days=days),
-            until=until,
-            variants=variants or USUAL_VARIANTS,
-        )
+    report = evaluate(
+        found.db,
+        stream=stream or found.settings.stream,
+        since=until - timedelta(days=days),
+        until=until,
+        variants=variants or USUAL_VARIANTS,
+    )
     click.echo(json.dumps(asdict(report), default=str) if as_json else _table(report, found.names))
 
 

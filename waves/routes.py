@@ -16,7 +16,7 @@ from core.wave_records import PARAM_FIELDS
 from database import params, waves
 from waves import payloads as answers
 from waves import presenting
-from waves.cli import evaluate_command
+from waves.cli import wave_commands
 from waves.effective import effective_of
 from waves.evaluation.evaluate import USUAL_VARIANTS, evaluate
 from waves.overrides import set_override, undo_override
@@ -45,7 +45,7 @@ EXPIRIES = {"": None, "1": "1 hour", "4": "4 hours", "24": "1 day", "168": "7 da
 HOURS = {hours: timedelta(hours=int(hours)) for hours in EXPIRIES if hours}
 
 pages = Blueprint("waves_pages", __name__, cli_group="waves")
-pages.cli.add_command(evaluate_command)
+pages.cli = wave_commands
 api = APIBlueprint("waves", __name__, url_prefix="/api/params", abp_tags=[Tag(name="params")])
 
 

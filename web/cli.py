@@ -6,15 +6,14 @@ import json
 from typing import Any
 
 import click
-from flask.cli import AppGroup
 
 from database import operator_actions, second_factors, users
-from database.command_line import json_option, plain_errors
+from database.command_line import Commands, json_option
 from database.engine import Cursor
 from web.passwords import check_new_password, hash_password, new_password
 from web.services import services
 
-user_commands = AppGroup("user", help="Logins: create, passwd, list, deactivate, activate, factor-off.")
+user_commands = Commands("user", help="Logins: create, passwd, list, deactivate, activate, factor-off.")
 COMMANDS: tuple[click.Group, ...] = (user_commands,)
 
 made_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document; implies --generate.")
@@ -28,11 +27,10 @@ generate_option = click.option("--generate", is_flag=True, help="Make a password
 @made_option
 def create(name: str, role: str, generate: bool, as_json: bool) -> None:
     """Create the login NAME."""
-    with plain_errors():
-        password, is_made = _password(name.lower(), generate or as_json)
-        with services().db.transaction() as cur:
-            user = users.add_user(cur, name=name.lower(), password_hash=hash_password(password), role=role)
-            _note(cur, "create", user.name, role=role)
+    password, is_made = _password(name.lower(), generate or as_json)
+    with services().db.transaction() as cur:
+        user = users.add_user(cur, name=name.lower(), password_hash=hash_password(password), role=role)
+        _note(cur, "create", user.name, role=role)
     _print_login("Created", {"name": user.name, "role": user.role}, password if is_made else None, as_json)
 
 
@@ -42,11 +40,10 @@ def create(name: str, role: str, generate: bool, as_json: bool) -> None:
 @made_option
 def passwd(name: str, generate: bool, as_json: bool) -> None:
     """Change the password of NAME and end its sessions."""
-    with plain_errors():
-        password, is_made = _password(name.lower(), generate or as_json)
-        with services().db.transaction() as cur:
-            users.set_password(cur, name=name.lower(), password_hash=hash_password(password))
-            _note(cur, "passwd", name.lower())
+    password, is_made = _password(name.lower(), generate or as_json)
+    with services().db.transaction() as cur:
+        users.set_password(cur, name=name.lower(), password_hash=hash_password(password))
+        _note(cur, "passwd", name.lower())
     _print_login("Changed the password of", {"name": name.lower()}, password if is_made else None, as_json)
 
 
@@ -70,7 +67,7 @@ def activate(name: str, as_json: bool) -> None:
 @json_option
 def list_logins(as_json: bool) -> None:
     """List every login."""
-    with plain_errors(), services().db.transaction() as cur:
+    with services().db.transaction() as cur:
         found = users.list_users(cur)
     rows = [
         {
@@ -91,7 +88,7 @@ def list_logins(as_json: bool) -> None:
 
 
 def _set_active(name: str, is_active: bool, as_json: bool) -> None:
-    with plain_errors(), services().db.transaction() as cur:
+    with services().db.transaction() as cur:
         users.set_active(cur, name=name, is_active=is_active)
         _note(cur, "activate" if is_active else "deactivate", name)
     _print_login("Activated" if is_active else "Deactivated", {"name": name, "is_active": is_active}, None, as_json)
@@ -126,7 +123,7 @@ def _print_login(done: str, login: dict[str, Any], password: str | None, as_json
 @json_option
 def factor_off(name: str, as_json: bool) -> None:
     """Turn the second factor of NAME off and end its sessions, for somebody who has lost the phone."""
-    with plain_errors(), services().db.transaction() as cur:
+    with services().db.transaction() as cur:
         second_factors.remove(cur, name.lower())
         _note(cur, "factor-off", name.lower())
     _print_login("Turned off the second factor of", {"name": name.lower()}, None, as_json)

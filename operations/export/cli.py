@@ -15,16 +15,15 @@ from typing import IO, Any
 
 import click
 from flask import current_app
-from flask.cli import AppGroup
 
 from core.timezones import day_bounds
 from database import exports
-from database.command_line import plain_errors
+from database.command_line import Commands
 from database.csv_text import cell
 from operations.export import evidence, parquet, tables
 from operations.routes import parts
 
-export_commands = AppGroup("export", help="Signals as files.")
+export_commands = Commands("export", help="Signals as files.")
 output_option = click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: standard output."
 )
@@ -83,7 +82,7 @@ def export_evidence(trade_id: str | None, week: str | None, stream: str | None, 
     """Bytes, events, chart, repairs and hashes as one HTML file that opens without a network."""
     if (trade_id is None) == (week is None):
         raise click.UsageError("Name one of --trade and --week.")
-    with plain_errors(), parts().db.transaction(statement_timeout_ms=0) as cur:
+    with parts().db.transaction(statement_timeout_ms=0) as cur:
         found = evidence.of_span(cur, *_week(week), stream) if week else evidence.of_signal(cur, trade_id or "", stream)
     # Without the pages' context, which belongs to a request.
     page = current_app.jinja_env.get_template("evidence.html").render(
@@ -125,7 +124,7 @@ def _write(columns: Sequence[str], rows: Iterable[Sequence[Any]], kind: str, out
     if kind == "parquet":
         _write_parquet(columns, rows, output)
         return
-    with plain_errors(), _target(output) as target:
+    with _target(output) as target:
         writer = csv.writer(target)
         writer.writerow(columns)
         for row in rows:
@@ -135,10 +134,9 @@ def _write(columns: Sequence[str], rows: Iterable[Sequence[Any]], kind: str, out
 def _write_parquet(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: Path | None) -> None:
     if output is None:
         raise click.UsageError("Parquet is no text: name a file with --output.")
-    with plain_errors():
-        parquet.check()
-        with _private(output, "wb") as target:
-            parquet.write(columns, rows, target)
+    parquet.check()
+    with _private(output, "wb") as target:
+        parquet.write(columns, rows, target)
 
 
 @contextmanager

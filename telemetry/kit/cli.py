@@ -7,13 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from flask.cli import AppGroup
 
-from database.command_line import json_option
+from database.command_line import Commands, json_option
 from telemetry.kit.lexical import Slip, find_slips
 from telemetry.kit.limits import Outcome, compare
 
-pine_commands = AppGroup("pine", help="Pine scripts: lint.")
+pine_commands = Commands("pine", help="Pine scripts: lint.")
 
 
 @pine_commands.command("lint")

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import with_appcontext
 
 from core.errors import SignalbookError
 from core.timezones import to_new_york
 from core.trading_calendar import cme_equity_calendar
 from database import verify
-from database.command_line import json_option
+from database.command_line import Commands, json_option
 from database.engine import Database
 from web.examination.disk import persistence_check
 from web.examination.way_in import way_in_check
@@ -27,7 +27,7 @@ CALENDAR_WARN_DAYS = 60
 SKEW_WARN_SECONDS = 2.0
 EXIT_CODES = {"pass": 0, "warn": 1, "fail": 2}
 
-calendar_commands = AppGroup("calendar", help="The trading calendar of CME equity futures.")
+calendar_commands = Commands("calendar", help="The trading calendar of CME equity futures.")
 
 
 @click.command("doctor")
