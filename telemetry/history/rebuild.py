@@ -61,7 +61,9 @@ class _Chunk:
 
 
 def rebuild(db: Database, *, is_dry_run: bool = False, processes: int | None = None) -> RebuildReport:
-    """Fold every delivery anew, in one transaction, and write what differs; with `is_dry_run` only compare.
+    """Fold every delivery anew, in one transaction: events are written where they differ, states all anew.
+
+    With `is_dry_run` it only compares.
 
     Writers wait meanwhile: alerts are answered from the journal and stored afterwards. `processes` is how many more
     processes understand the deliveries: none for a few, one for each processor if there are many.
