@@ -60,6 +60,7 @@ def load(url: str, path: Path) -> Fingerprint:
              f"--dbname={make_url(url).database}", str(path))  # fmt: skip
         if has_timescale:
             cur.execute("SELECT timescaledb_post_restore()")
+        connection.autocommit = False
         return fingerprint(cur)
 
 

@@ -182,6 +182,16 @@ def limit_statements(limit_ms: int) -> None:
     _limit_ms.set(limit_ms)
 
 
+def stream_rows(cur: Cursor, query: str, values: dict[str, Any] | None = None) -> Iterator[Any]:
+    """The rows of a query some at a time, however many there are; the cursor may ask for other things meanwhile.
+
+    For use in a transaction, and once at a time in each.
+    """
+    with cast("Connection", cur.connection).cursor("streamed") as streamed:
+        streamed.execute(query, values)
+        yield from streamed
+
+
 def connect(
     url: str,
     *,

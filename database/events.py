@@ -17,7 +17,7 @@ from uuid import UUID
 from automated_signals_state import Facts, fold
 from core.lifecycle import Kind, LifecycleEvent
 from database import states
-from database.engine import Cursor
+from database.engine import Cursor, stream_rows
 from database.event_rows import event_of, row_of
 from database.json_text import as_number, decimals_to_json
 from database.queries import queries
@@ -123,9 +123,7 @@ def list_events(cur: Cursor, stream: str, trade_id: str) -> list[Any]:
 
 def kept_events(cur: Cursor) -> Iterator[LifecycleEvent]:
     """Facts that no delivery can give again: repairs, and the rows of an older table."""
-    cur.execute(SQL.list_kept_events)
-    for row in cur:
-        yield event_of(row)
+    return map(event_of, stream_rows(cur, SQL.list_kept_events))
 
 
 def refold(cur: Cursor, keys: Sequence[states.Key]) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from automated_signals_state import FACTS_VERSION, Facts, TradeState, derive, facts_from_json
-from database.engine import Cursor
+from database.engine import Cursor, stream_rows
 from database.json_text import decimals_to_json, to_json
 from database.queries import queries
 
@@ -137,8 +137,7 @@ def replace_states(cur: Cursor, facts: Mapping[Key, Facts]) -> None:
 
 def all_states(cur: Cursor, stream: str | None = None) -> Iterator[TradeState]:
     """Every state, derived from its facts."""
-    cur.execute(SQL.all_facts, {"stream": stream})
-    for row in cur:
+    for row in stream_rows(cur, SQL.all_facts, {"stream": stream}):
         yield derive(read_facts(row.facts), row.stream, row.trade_id)
 
 

@@ -219,6 +219,18 @@ def test_a_repair_of_an_entry_is_not_stamped_as_if_it_were_the_signal(db: Databa
         assert {row.data_source: row.is_stamped for row in cur.fetchall()} == {"live": True, "reconciled": False}
 
 
+def test_kept_events_and_states_are_read_some_at_a_time(db: Database) -> None:
+    """There may be more of them than memory holds."""
+    append(db, [event(Kind.EXIT_SL, 5, f"T{number}", receipt_id=None) for number in range(3)])
+    for read in (events.kept_events, states.all_states):
+        with db.transaction() as cur:
+            rows = iter(read(cur))
+            next(rows)
+            cur.execute("SELECT count(*) AS open FROM pg_cursors WHERE statement LIKE %s", ["DECLARE%"])
+            assert cur.fetchone().open == 1
+            assert len(list(rows)) == 2
+
+
 @pytest.mark.parametrize(
     ("condition", "index"),
     [
