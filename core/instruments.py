@@ -71,11 +71,6 @@ def round_to_tick(price: Decimal | float, tick: Decimal) -> Decimal:
     return ticks * tick
 
 
-def is_on_tick(price: Decimal | float, tick: Decimal) -> bool:
-    """Whether a price is a multiple of `tick`. InvalidInputError as in `round_to_tick`."""
-    return _in_ticks(price, tick) % 1 == 0
-
-
 def _in_ticks(price: Decimal | float, tick: Decimal) -> Decimal:
     try:
         exact = Decimal(str(price))

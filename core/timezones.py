@@ -65,11 +65,6 @@ def to_new_york(instant: datetime) -> datetime:
     return require_aware(instant).astimezone(NEW_YORK)
 
 
-def to_chicago(instant: datetime) -> datetime:
-    """The instant on the Chicago clock, aware. ValueError for a naive datetime."""
-    return require_aware(instant).astimezone(CHICAGO)
-
-
 def new_york_date(instant: datetime) -> date:
     """The calendar date in New York (`signal_date`); the exchange's trade date is the trading calendar's business."""
     return to_new_york(instant).date()
