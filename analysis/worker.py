@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis import series
@@ -121,18 +120,3 @@ class Analyst:
         if (status, detail) != (self.state.status, self.state.detail):
             log.log(logging.INFO if status == "pass" else logging.WARNING, "analyst_state", extra={"detail": detail})
         self.state.status, self.state.detail = status, detail
-
-
-def run_all(db: Database, plan: Plan, names: Sequence[tuple[str, Timeframe]]) -> tuple[int, int]:
-    """Bring these series up to date, here and now; (signals, decisions) stored. For commands and tests."""
-    signals = decisions = 0
-    for contract_id, timeframe in names:
-        is_done = False
-        while not is_done:
-            done = series.advance(db, contract_id, timeframe, plan.watches)
-            signals, is_done = signals + done.stored, done.is_done
-    is_done = False
-    while not is_done:
-        coordinated = coordinator.coordinate(db, plan.rules)
-        decisions, is_done = decisions + coordinated.stored, coordinated.is_done
-    return signals, decisions

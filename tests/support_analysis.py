@@ -8,8 +8,10 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
+from analysis import series
 from analysis.analyzer import NEUTRAL
 from analysis.config import Plan, parse_plan
+from analysis.coordination import coordinator
 from analysis.coordination.rules import Seen, decide
 from core.records import Bar, Tick, Timeframe, bucket_of, microseconds
 from core.trading_calendar import cme_equity_calendar
@@ -183,3 +185,18 @@ def simulated_bars(days: int = 3) -> tuple[Contract, list[list[Bar]]]:
 def save_contract(db: Database, contract: Contract) -> None:
     with db.transaction() as cur:
         bar_store.save_contract(cur, contract)
+
+
+def run_all(db: Database, plan: Plan, names: Sequence[tuple[str, Timeframe]]) -> tuple[int, int]:
+    """Bring these series up to date, here and now; (signals, decisions) stored."""
+    signals = decisions = 0
+    for contract_id, timeframe in names:
+        is_done = False
+        while not is_done:
+            done = series.advance(db, contract_id, timeframe, plan.watches)
+            signals, is_done = signals + done.stored, done.is_done
+    is_done = False
+    while not is_done:
+        coordinated = coordinator.coordinate(db, plan.rules)
+        decisions, is_done = decisions + coordinated.stored, coordinated.is_done
+    return signals, decisions

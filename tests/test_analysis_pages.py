@@ -11,11 +11,11 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
 from analysis.config import parse_plan
-from analysis.worker import Analyst, run_all
+from analysis.worker import Analyst
 from core.errors import MisconfiguredError
 from core.settings import Settings, load_settings
 from database.engine import Database
-from tests.support_analysis import expected, held, history, save, save_contract, series_of, simulated_bars
+from tests.support_analysis import expected, held, history, run_all, save, save_contract, series_of, simulated_bars
 from tests.support_feed import wait_for
 from tests.support_trend import CONTRACT
 from web_server import create_app

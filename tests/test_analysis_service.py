@@ -18,12 +18,23 @@ import pytest
 
 from analysis import series
 from analysis.config import Plan, parse_plan
-from analysis.worker import Analyst, run_all
+from analysis.worker import Analyst
 from core.records import Bar, Timeframe
 from database import analysis as store
 from database.analysis import Choice
 from database.engine import Database
-from tests.support_analysis import PLAN, closes_at, expected, held, history, in_order, save, series_of, taken_back
+from tests.support_analysis import (
+    PLAN,
+    closes_at,
+    expected,
+    held,
+    history,
+    in_order,
+    run_all,
+    save,
+    series_of,
+    taken_back,
+)
 from tests.support_feed import wait_for
 from tests.support_trend import CONTRACT
 

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from analysis.config import parse_plan
-from analysis.worker import run_all
 from database import analysis as store
 from database import migrate
 from database.analysis import Choice
 from database.engine import Database
-from tests.support_analysis import expected, history, save, series_of
+from tests.support_analysis import expected, history, run_all, save, series_of
 from tests.support_postgres import older_installation
 
 OLDER = """

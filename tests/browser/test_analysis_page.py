@@ -6,12 +6,11 @@ import pytest
 from playwright.sync_api import expect
 
 from analysis.config import parse_plan
-from analysis.worker import run_all
 from core.records import Bar
 from database.bars import Contract
 from database.engine import Database
 from tests.browser.conftest import PHONE, Screen
-from tests.support_analysis import save, save_contract, series_of, simulated_bars
+from tests.support_analysis import run_all, save, save_contract, series_of, simulated_bars
 
 pytestmark = pytest.mark.browser
 PLAN = parse_plan({})
