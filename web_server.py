@@ -20,6 +20,7 @@ import operations.parts
 import telemetry.cli
 import telemetry.parts
 import telemetry.routes
+import waves.cli
 import waves.parts
 import waves.routes
 import web.cli
@@ -91,10 +92,9 @@ def _register(app: OpenAPI, settings: Settings) -> None:
             app.register_api(described)
         auth.csrf.exempt(telemetry.routes.webhook)
         telemetry.routes.init_fast_lane(app, headers.answer_headers(settings), request_log)
-    for commands in (telemetry.cli.COMMANDS, ingestion.cli.COMMANDS, web.cli.COMMANDS, doctor.COMMANDS):
-        for group in commands:
+    for part in (database.cli, hybrid_sync.cli, ingestion.cli, telemetry.cli, waves.cli, web.cli, doctor):
+        for group in part.COMMANDS:
             app.cli.add_command(group)
-    app.cli.add_command(database.cli.db_commands)
 
 
 def serve(settings: Settings) -> None:

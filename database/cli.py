@@ -14,6 +14,7 @@ from database.command_line import Commands, json_option, say
 from database.engine import Database
 
 db_commands = Commands("db", help="Migrate and verify the database.")
+COMMANDS: tuple[click.Group, ...] = (db_commands,)
 
 
 def database() -> Database:

@@ -17,6 +17,7 @@ from hybrid_sync.parts import Sync
 from hybrid_sync.revoking import revoke
 
 sync_commands = Commands("sync", help="Find gaps, fill them, and say how well that goes.")
+COMMANDS: tuple[click.Group, ...] = (sync_commands,)
 
 ACTOR = "command line"
 EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2}

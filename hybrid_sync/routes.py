@@ -12,7 +12,7 @@ from database import repairs, sync
 from database.storable import id_or_none, without_nul
 from hybrid_sync import payloads as answers
 from hybrid_sync import presenting
-from hybrid_sync.cli import parts, sync_commands
+from hybrid_sync.cli import parts
 from hybrid_sync.cycle import WINDOW, run_cycle
 from hybrid_sync.gaps import CLASSIC, GAP_TYPES
 from hybrid_sync.ledger import FATES, ledger_bars, ledger_of
@@ -24,8 +24,7 @@ __all__ = ("api", "jobs", "pages")
 
 AUDIT_SHOWN = 50
 
-pages = Blueprint("hybrid_sync_pages", __name__, cli_group="sync")
-pages.cli = sync_commands
+pages = Blueprint("hybrid_sync_pages", __name__)
 api = APIBlueprint("hybrid_sync", __name__, url_prefix="/api/hybrid-sync", abp_tags=[Tag(name="hybrid sync")])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 import pytest
 from flask_openapi3 import OpenAPI
@@ -45,6 +47,10 @@ def test_a_command_that_waits_too_long_for_others_says_so_in_one_line(
         ended = app.test_cli_runner().invoke(args=["signals", "rebuild"])
     said = "The database was busy for too long; try again: canceling statement due to lock timeout"
     assert (ended.exit_code, ended.output) == (1, f"Error: {said}\n")
+
+
+def test_a_worker_has_every_command_too(app: OpenAPI, settings: Settings, db: Database) -> None:
+    assert create_app(replace(settings, role="worker"), db).cli.commands.keys() == app.cli.commands.keys()
 
 
 def test_every_group_of_commands_is_told_so(app: OpenAPI) -> None:

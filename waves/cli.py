@@ -15,6 +15,7 @@ from waves.evaluation.evaluate import USUAL_VARIANTS, Report, evaluate
 from waves.parts import Waves
 
 wave_commands = Commands("waves", help="Judge the parameters of the waves.")
+COMMANDS: tuple[click.Group, ...] = (wave_commands,)
 
 
 @wave_commands.command("evaluate")

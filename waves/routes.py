@@ -16,7 +16,6 @@ from core.wave_records import PARAM_FIELDS
 from database import params, waves
 from waves import payloads as answers
 from waves import presenting
-from waves.cli import wave_commands
 from waves.effective import effective_of
 from waves.evaluation.evaluate import USUAL_VARIANTS, evaluate
 from waves.overrides import set_override, undo_override
@@ -44,8 +43,7 @@ DAYS = (7, 30, 90, 365)
 EXPIRIES = {"": None, "1": "1 hour", "4": "4 hours", "24": "1 day", "168": "7 days"}
 HOURS = {hours: timedelta(hours=int(hours)) for hours in EXPIRIES if hours}
 
-pages = Blueprint("waves_pages", __name__, cli_group="waves")
-pages.cli = wave_commands
+pages = Blueprint("waves_pages", __name__)
 api = APIBlueprint("waves", __name__, url_prefix="/api/params", abp_tags=[Tag(name="params")])
 
 
