@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
 
 from web.assets import STATIC_DIR, Assets
 
@@ -44,10 +45,14 @@ def test_imports_are_followed_to_their_end_each_once(assets: Assets) -> None:
 
 
 def test_a_module_comes_with_all_that_the_base_does_not_bring(assets: Assets) -> None:
-    page, base = assets.module("js/page.js"), assets.module("js/base.js")
-    assert re.findall(r'rel="modulepreload" href="([^"]+)"', page) == [assets.url("js/part.js"), assets.url(LIBRARY)]
-    assert re.findall(r'rel="modulepreload" href="([^"]+)"', base) == [assets.url("js/format.js")]
-    assert page.endswith(f'<script type="module" src="{assets.url("js/page.js")}"></script>')
+    assert assets.preloads("js/page.js") == [assets.url("js/part.js"), assets.url(LIBRARY)]
+    assert assets.preloads("js/base.js") == [assets.url("js/format.js")]
+
+
+def test_a_page_asks_for_its_modules_at_once(client: FlaskClient) -> None:
+    page = client.get("/login").text
+    asked = re.findall(r'<link rel="modulepreload" href="([^"]+)"><script type="module" src="([^"]+)"></script>', page)
+    assert asked == [(Assets().url("js/format.js"), Assets().url("js/base.js"))]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -56,4 +61,3 @@ def test_every_import_of_our_own_is_seen(name: str) -> None:
     text = (STATIC_DIR / "js" / name).read_text(encoding="utf-8")
     named = {path.rpartition("/")[2] for path in re.findall(r'from "([^"]+)"', text)}
     assert named <= {path.rpartition("/")[2] for path in assets.imports_of(f"js/{name}")}
-    assets.module(f"js/{name}")

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
-from markupsafe import Markup
 from whitenoise import WhiteNoise
 
 from web.headers import security_headers
@@ -63,12 +62,10 @@ class Assets:
                     found.append(imported)
         return found[1:]
 
-    def module(self, name: str) -> Markup:
-        """The tags of a module: itself, and all that it imports, to be fetched at once and not one after the other."""
+    def preloads(self, name: str) -> list[str]:
+        """URLs of all that a module needs and the base template has not asked for: to be fetched at once."""
         known = set() if name == BASE else {BASE, *self.imports_of(BASE)}
-        wanted = [self.url(each) for each in self.imports_of(name) if each not in known]
-        tags = [Markup('<link rel="modulepreload" href="{}">').format(url) for url in wanted]
-        return Markup("").join([*tags, Markup('<script type="module" src="{}"></script>').format(self.url(name))])
+        return [self.url(each) for each in self.imports_of(name) if each not in known]
 
     def write_to(self, target: Path) -> Path:
         """Copy the tree, with compressed twins, to `target/<version>`; returns that folder. Safe in many processes."""
@@ -88,11 +85,11 @@ class Assets:
 
 
 def init_assets(app: Flask) -> None:
-    """Give templates the globals `asset('css/base.css')` and `module('js/base.js')`."""
+    """Give templates the globals `asset('css/base.css')` and `preloads('js/base.js')`, URLs both."""
     assets = Assets()
     app.extensions["signalbook.assets"] = assets
     app.jinja_env.globals["asset"] = assets.url
-    app.jinja_env.globals["module"] = cache(assets.module)
+    app.jinja_env.globals["preloads"] = cache(assets.preloads)
 
 
 def wrap_static(app: Flask, wsgi: WSGIApplication) -> WhiteNoise:
