@@ -181,7 +181,7 @@ def _stretch(cells: dict[str, Cell], group: str, measure: str, slot: datetime, v
     if held is None or (group != _SENT and slot > held[0]):
         cells[measure] = (slot, value)
     elif group == _SENT or slot == held[0]:
-        is_further = value < held[1] if measure == "mae_r" else value > held[1]
+        is_further = value < held[1] if measure == "mae_r" else value > held[1]  # faster than a call
         cells[measure] = (slot if slot > held[0] else held[0], value if is_further else held[1])
 
 
